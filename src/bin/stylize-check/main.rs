@@ -1,0 +1,44 @@
+//! `stylize-check doctor`: says what this machine has for stylize-video and stylize-live, and what is missing.
+//! `stylize-check score`: measures a stylized video against its content video.
+
+mod doctor;
+mod score;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Look after stylize-video and stylize-live
+#[derive(Parser)]
+#[command(name = "stylize-check", version, about)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Say what was found, what is missing, and the command that gets it
+    ///
+    /// Ends with an error if something is missing without which no video can be painted.
+    Doctor,
+
+    /// Measure how good a stylized video is: flicker, ghosts, unpainted motion, sharpness, drift
+    ///
+    /// Compare settings with it: score what each of them made of the same video. The motion is the content video's own.
+    Score(score::Args),
+}
+
+fn main() -> ExitCode {
+    match Args::parse().command {
+        Command::Doctor if doctor::examine() => ExitCode::SUCCESS,
+        Command::Doctor => ExitCode::FAILURE,
+        Command::Score(args) => match score::run(&args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {}", stylize::cli::describe(error.as_ref()));
+                ExitCode::FAILURE
+            }
+        },
+    }
+}

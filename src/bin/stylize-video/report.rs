@@ -1,0 +1,94 @@
+//! What the user sees of a run: the start line, progress, the summary.
+
+use std::{
+    io::IsTerminal,
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use stylize::{
+    engine::Losses,
+    pipeline::Report,
+    progress::{Progress, Status},
+};
+
+/// Between two lines where the output is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// Progress on a terminal, in plain lines, or not at all. Clones show on the same line.
+#[derive(Clone)]
+pub struct Display {
+    bar: ProgressBar,
+    total: Option<u64>,
+    plain: bool,
+    last_line: Option<Instant>,
+    quiet: bool,
+}
+
+impl Display {
+    pub fn new(total: Option<u64>, quiet: bool) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let target =
+            if quiet || !terminal { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(8) };
+        let bar = ProgressBar::with_draw_target(total, target);
+        let template = if total.is_some() {
+            "{bar:24} {pos}/{len} {percent}% {msg}, {eta} left"
+        } else {
+            "{spinner} {pos} frames {msg}"
+        };
+        bar.set_style(ProgressStyle::with_template(template).expect("a valid template"));
+        Display { bar, total, plain: !quiet && !terminal, last_line: None, quiet }
+    }
+
+    /// Steps on a first frame, which can take as long as many frames after it.
+    pub fn step(&self, step: usize, of: usize, losses: &Losses) {
+        self.bar.set_message(format!("first frame, step {step}/{of}, {}", note(losses)));
+    }
+
+    /// A line that stays, above the progress.
+    pub fn line(&self, text: &str) {
+        if !self.quiet {
+            self.bar.suspend(|| eprintln!("{text}"));
+        }
+    }
+
+    /// Errors and warnings are shown even when quiet.
+    pub fn warn(&self, text: &str) {
+        self.bar.suspend(|| eprintln!("warning: {text}"));
+    }
+
+    pub fn close(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    pub fn summary(&self, report: &Report, output: &std::path::Path) {
+        let seconds = report.elapsed.as_secs_f64();
+        let [decode, paint, encode] = report.busy.map(|busy| busy.as_secs_f64());
+        let frames = if report.frames == 1 { "1 frame" } else { &format!("{} frames", report.frames) };
+        let rate = report.frames as f64 / seconds.max(1e-9);
+        self.line(&format!(
+            "{}: {frames} in {seconds:.1} s, {rate:.1} fps (decode {decode:.1} s, paint {paint:.1} s, encode {encode:.1} s)",
+            output.display()
+        ));
+    }
+}
+
+impl Progress for Display {
+    fn frame(&mut self, status: Status) {
+        let rate = status.frames as f64 / status.elapsed.as_secs_f64().max(1e-9);
+        self.bar.set_message(format!("{rate:.1} fps, {}", status.note));
+        self.bar.set_position(status.frames);
+        if self.plain && self.last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY) {
+            self.last_line = Some(Instant::now());
+            let left = self.total.map(|total| total.saturating_sub(status.frames) as f64 / rate);
+            let of = self.total.map(|total| format!("/{total}")).unwrap_or_default();
+            let left = left.map(|left| format!(", {left:.0} s left")).unwrap_or_default();
+            eprintln!("frame {}{of}, {rate:.1} fps{left}, {}", status.frames, status.note);
+        }
+    }
+}
+
+/// The losses in a few words.
+pub fn note(losses: &Losses) -> String {
+    format!("J {:.3} (content {:.3}, style {:.4})", losses.total, losses.content, losses.style)
+}

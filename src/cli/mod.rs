@@ -1,0 +1,186 @@
+//! What the programs share of their command lines: network, device, styles, the balance of content and style.
+
+pub mod interrupt;
+
+use std::{path::PathBuf, sync::Arc};
+
+use clap::{Args, ValueEnum};
+
+use crate::{
+    embedded,
+    error::{Error, Result},
+    net::{
+        session::{Device, Runtime, data_folder},
+        vgg::Vgg,
+        weights,
+    },
+    settings::Balance,
+    source::images,
+    stylizer::Painting,
+};
+
+/// More threads than any machine has cores: creating them would only exhaust it.
+const MOST_THREADS: usize = 1024;
+
+/// An error with its causes, each said once: a message that already ends in its cause is not repeated.
+pub fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text = format!("{text}: {message}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// The network and where it runs.
+#[derive(Args, Clone, Debug)]
+pub struct NetworkArgs {
+    /// The network: compact, tiny or plus (built in), vgg19 (scripts/fetch-vgg19 gets it), or a FILE.safetensors
+    #[arg(long, value_name = "NAME|FILE", default_value = "compact")]
+    pub model: String,
+
+    /// Where the network runs; auto takes the first that loads
+    #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
+    pub device: DeviceArg,
+
+    /// Threads for the network; 0 for one each core
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    pub threads: usize,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum DeviceArg {
+    Auto,
+    Cpu,
+    Cuda,
+    #[value(name = "tensorrt")]
+    TensorRt,
+    #[value(name = "openvino")]
+    OpenVino,
+}
+
+impl NetworkArgs {
+    /// Loads ONNX Runtime with the device that was asked for.
+    pub fn runtime(&self) -> Result<Runtime> {
+        let device = match self.device {
+            DeviceArg::Auto => Device::Auto,
+            DeviceArg::Cpu => Device::Cpu,
+            DeviceArg::Cuda => Device::Cuda,
+            DeviceArg::TensorRt => Device::TensorRt,
+            DeviceArg::OpenVino => Device::OpenVino,
+        };
+        if self.threads > MOST_THREADS {
+            let (expected, found) = ("at most 1024", self.threads.to_string());
+            return Err(Error::Setting { name: "threads", expected, found });
+        }
+        Runtime::load(device, self.threads)
+    }
+
+    /// Loads the network: one inside the program, VGG-19 from the user's data folder, or a file.
+    pub fn network(&self) -> Result<Arc<Vgg>> {
+        if let Some(network) = embedded::network(&self.model) {
+            return network.map(Arc::new);
+        }
+        let path = if self.model == "vgg19" {
+            let path = data_folder().map(|folder| folder.join("vgg19.safetensors")).filter(|path| path.is_file());
+            path.ok_or_else(|| Error::Weights {
+                name: self.model.clone(),
+                reason: "its weights are not installed; scripts/fetch-vgg19 gets them".into(),
+            })?
+        } else {
+            PathBuf::from(&self.model)
+        };
+        if !path.is_file() {
+            let names = embedded::NETWORKS.join(", ");
+            let reason = format!("it is no file, and no network of that name is known; known are {names} and vgg19");
+            return Err(Error::Weights { name: self.model.clone(), reason });
+        }
+        weights::load(&path).map(Arc::new)
+    }
+}
+
+/// The style pictures.
+#[derive(Args, Clone, Debug)]
+pub struct StyleArgs {
+    /// A style picture, with a weight among several (sky.jpg:2); repeatable; by default a built-in style
+    #[arg(long = "style", value_name = "FILE[:WEIGHT]")]
+    pub styles: Vec<String>,
+}
+
+impl StyleArgs {
+    /// Reads every style picture; the built-in one if none was named.
+    pub fn paintings(&self) -> Result<Vec<Painting>> {
+        if self.styles.is_empty() {
+            return Ok(vec![Painting { picture: embedded::style()?, weight: 1.0 }]);
+        }
+        self.styles.iter().map(|style| painting(style)).collect()
+    }
+}
+
+fn painting(style: &str) -> Result<Painting> {
+    let (path, weight) = split_weight(style)?;
+    Ok(Painting { picture: images::load_picture(&path)?, weight })
+}
+
+/// `FILE:WEIGHT`, unless a file of the whole name exists: colons are legal in names.
+fn split_weight(style: &str) -> Result<(PathBuf, f32)> {
+    let whole = PathBuf::from(style);
+    if whole.exists() {
+        return Ok((whole, 1.0));
+    }
+    let Some((path, weight)) = style.rsplit_once(':') else { return Ok((whole, 1.0)) };
+    let Ok(weight) = weight.parse::<f32>() else { return Ok((whole, 1.0)) };
+    if !(weight > 0.0 && weight.is_finite()) {
+        let expected = "FILE or FILE:WEIGHT with a positive weight";
+        return Err(Error::Setting { name: "style", expected, found: style.to_owned() });
+    }
+    Ok((path.into(), weight))
+}
+
+/// How content and style are weighed.
+#[derive(Args, Clone, Debug)]
+pub struct BalanceArgs {
+    /// How strong the style is, 0 to 1; means the same at any size and with any network [default: 0.5]
+    #[arg(long, value_name = "S", allow_negative_numbers = true, conflicts_with_all = ["content_weight", "style_weight"])]
+    pub strength: Option<f64>,
+
+    /// alpha of Andrew Ng's course, with its constants (10 there); takes the place of --strength
+    #[arg(long, value_name = "A", allow_negative_numbers = true)]
+    pub content_weight: Option<f64>,
+
+    /// beta of Andrew Ng's course, with its constants (40 there); takes the place of --strength
+    #[arg(long, value_name = "B", allow_negative_numbers = true)]
+    pub style_weight: Option<f64>,
+}
+
+impl BalanceArgs {
+    /// What was asked for, or the default; a course weight that is not given has the course's value.
+    pub fn balance(&self, default: Balance) -> Balance {
+        match (self.strength, self.content_weight, self.style_weight) {
+            (Some(strength), ..) => Balance::Strength(strength),
+            (None, None, None) => default,
+            (None, content, style) => {
+                Balance::Course { content: content.unwrap_or(10.0), style: style.unwrap_or(40.0) }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weight_follows_the_last_colon() {
+        assert_eq!(split_weight("a.jpg").expect("valid"), ("a.jpg".into(), 1.0));
+        assert_eq!(split_weight("a.jpg:2.5").expect("valid"), ("a.jpg".into(), 2.5));
+        assert_eq!(split_weight("c:/a.jpg").expect("valid"), ("c:/a.jpg".into(), 1.0));
+        for wrong in ["a.jpg:0", "a.jpg:-1", "a.jpg:nan", "a.jpg:inf"] {
+            assert!(split_weight(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The style cost: how far the Gram matrices are from the painting's (Gatys et al. 2016, equations 3 to 6).
+
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, linalg::general_mat_mul};
+
+/// The Gram matrix of feature maps divided by the number of positions, `F F^T / (H W)`, (C, C).
+///
+/// The course's style matrix is `F F^T`, which grows with the picture; divided by the positions it can be compared between
+/// a painting and a frame of different sizes. [`course_scale`] takes the difference into account.
+pub fn gram(features: ArrayView2<f32>) -> Array2<f32> {
+    let (channels, positions) = features.dim();
+    let mut gram = Array2::zeros((channels, channels));
+    gram_into(features, &mut gram.view_mut());
+    debug_assert!(positions > 0);
+    gram
+}
+
+/// [`gram`] without allocating.
+pub fn gram_into(features: ArrayView2<f32>, gram: &mut ArrayViewMut2<f32>) {
+    let positions = features.ncols() as f32;
+    general_mat_mul(1.0 / positions, &features, &features.t(), 0.0, gram);
+}
+
+/// The scale of the course's style cost for Grams divided by the positions: `1/(4 C^2 (H W)^2) * sum (F F^T - A)^2` is
+/// `1/(4 C^2) * sum (G - A)^2` in those terms.
+pub fn course_scale(channels: usize) -> f64 {
+    1.0 / (4.0 * (channels * channels) as f64)
+}
+
+/// What one layer's Gram is compared with, and how.
+#[derive(Clone, Debug)]
+pub struct StyleTarget {
+    /// A, the painting's Gram divided by its positions, (C, C).
+    pub gram: Array2<f32>,
+    /// L, (rank, C): the coordinates of the comparison; None is the identity.
+    pub head: Option<Array2<f32>>,
+    /// What the squared distance is multiplied with.
+    pub scale: f64,
+}
+
+impl StyleTarget {
+    /// The course's cost: `1/(4 C^2) * |G - A|^2`.
+    pub fn course(gram: Array2<f32>, head: Option<Array2<f32>>) -> Self {
+        let scale = course_scale(gram.nrows());
+        StyleTarget { gram, head, scale }
+    }
+
+    /// The distance relative to the painting's own energy, `|L (G - A) L^T|^2 / |L A L^T|^2`: it means the same at any
+    /// resolution and with any network.
+    pub fn relative(gram: Array2<f32>, head: Option<Array2<f32>>) -> Self {
+        let energy = squares(&in_coordinates(gram.view(), head.as_ref()));
+        StyleTarget { gram, head, scale: 1.0 / energy.max(1e-12) }
+    }
+
+    /// Value of this layer's style cost for a Gram, and `dJ/dF` as a matrix that is yet to be multiplied with F:
+    /// `J = scale * |D|^2` with `D = L (G - A) L^T`, and `dJ/dF = 4 scale / (H W) * L^T D L F`.
+    ///
+    /// The matrix returned is `4 scale / (H W) * L^T D L`, symmetric, (C, C).
+    pub fn value_and_slope(&self, gram: ArrayView2<f32>, positions: usize) -> (f64, Array2<f32>) {
+        let difference = &gram - &self.gram;
+        let factor = (4.0 * self.scale / positions as f64) as f32;
+        match &self.head {
+            None => (self.scale * squares(&difference), difference * factor),
+            Some(head) => {
+                let seen = in_coordinates(difference.view(), Some(head));
+                (self.scale * squares(&seen), head.t().dot(&seen).dot(head) * factor)
+            }
+        }
+    }
+}
+
+/// `L D L^T`.
+fn in_coordinates(difference: ArrayView2<f32>, head: Option<&Array2<f32>>) -> Array2<f32> {
+    match head {
+        None => difference.to_owned(),
+        Some(head) => head.dot(&difference).dot(&head.t()),
+    }
+}
+
+fn squares(matrix: &Array2<f32>) -> f64 {
+    matrix.iter().map(|&value| f64::from(value).powi(2)).sum()
+}
+
+/// Value of the style cost at one layer; its gradient times `weight` is added to the cotangent. `gram` is scratch, (C, C).
+pub fn value_and_add_gradient(
+    features: ArrayView2<f32>,
+    target: &StyleTarget,
+    weight: f64,
+    gram: &mut Array2<f32>,
+    mut cotangent: ArrayViewMut2<f32>,
+) -> f64 {
+    gram_into(features, &mut gram.view_mut());
+    let (value, slope) = target.value_and_slope(gram.view(), features.ncols());
+    general_mat_mul(weight as f32, &slope, &features, 1.0, &mut cotangent);
+    value
+}
+
+/// Several paintings as one target: the Grams averaged by weight.
+///
+/// # Panics
+/// If there are none, or their shapes differ.
+pub fn blend(grams: &[(Array2<f32>, f32)]) -> Array2<f32> {
+    let total: f32 = grams.iter().map(|(_, weight)| weight).sum();
+    let mut parts = grams.iter().map(|(gram, weight)| gram * (weight / total));
+    let first = parts.next().expect("at least one painting");
+    parts.fold(first, |sum, part| sum + part)
+}

@@ -1,0 +1,192 @@
+//! Which engine solves the objective, decided once for a network.
+
+use std::sync::Arc;
+
+use ndarray::{Array1, Array2, Array3, Array4, ArrayView3};
+
+use super::{Objective, Units, Weights, fused::FusedEngine, host::HostEngine};
+use crate::{
+    cost::style::StyleTarget,
+    error::Result,
+    frame::Size,
+    net::{
+        ops::Isa,
+        prepared::Prepared,
+        session::{Device, Runtime},
+        vgg::{Conv, Layer, Tap, Vgg},
+    },
+};
+
+/// What may be chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Choice {
+    /// The fastest that applies.
+    #[default]
+    Auto,
+    /// Forward and backward graphs with the costs in between, on any device.
+    Host,
+    /// One graph of ONNX's own operators, on any device.
+    Standard,
+    /// One graph of Rust operators with an instruction set of choice, where they apply.
+    Operators(Isa),
+}
+
+/// Makes engines of any size for one network.
+pub struct Engines {
+    runtime: Runtime,
+    vgg: Arc<Vgg>,
+    kind: Kind,
+}
+
+#[derive(Clone)]
+enum Kind {
+    Host,
+    Standard,
+    Operators(Arc<Prepared>),
+}
+
+impl Engines {
+    /// Chooses, and prepares the network for the kernels where they are used.
+    ///
+    /// Rust operators apply on the CPU, with more than plain instructions, to networks that [`Prepared::supports`]; one
+    /// graph of standard operators applies anywhere. Either is used only after this ONNX Runtime solved a small network
+    /// of random weights with it, in which every operator occurs, and came to the host engine's gradient. Any difference,
+    /// or an error, leaves the next slower engine.
+    pub fn new(runtime: Runtime, vgg: Arc<Vgg>, choice: Choice) -> Self {
+        let supported = runtime.device() == Device::Cpu && Prepared::supports(&vgg);
+        let isa = match choice {
+            Choice::Auto => Some(Isa::best()).filter(|&isa| supported && isa != Isa::PLAIN),
+            Choice::Operators(isa) => Some(isa).filter(|_| supported),
+            Choice::Host | Choice::Standard => None,
+        };
+        let operators = isa.filter(|&isa| {
+            let prepare = |vgg: &Vgg| Kind::Operators(Arc::new(Prepared::new(vgg, isa, runtime.threads())));
+            proves_itself(&runtime, "of Rust operators", prepare)
+        });
+        let kind = match operators {
+            Some(isa) => Kind::Operators(Arc::new(Prepared::new(&vgg, isa, runtime.threads()))),
+            None if choice == Choice::Host => Kind::Host,
+            None if proves_itself(&runtime, "of standard operators", |_| Kind::Standard) => Kind::Standard,
+            None => Kind::Host,
+        };
+        Engines { runtime, vgg, kind }
+    }
+
+    /// An engine for pictures of this size.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) if the size is too small for the network's pools,
+    /// [`Error::Runtime`](crate::Error::Runtime) if ONNX Runtime fails.
+    pub fn objective(&self, size: Size, units: Units) -> Result<Box<dyn Objective + Send>> {
+        self.kind.objective(&self.runtime, &self.vgg, size, units)
+    }
+
+    /// The engine's name, with its instruction set where that matters: `operators (avx512)`, `standard` or `host`.
+    pub fn name(&self) -> String {
+        match &self.kind {
+            Kind::Host => "host".to_owned(),
+            Kind::Standard => "standard".to_owned(),
+            Kind::Operators(network) => format!("operators ({})", network.isa),
+        }
+    }
+}
+
+impl Kind {
+    fn objective(
+        &self,
+        runtime: &Runtime,
+        vgg: &Arc<Vgg>,
+        size: Size,
+        units: Units,
+    ) -> Result<Box<dyn Objective + Send>> {
+        let vgg = Arc::clone(vgg);
+        Ok(match self {
+            Kind::Host => Box::new(HostEngine::new(runtime, vgg, size, units)?),
+            Kind::Standard => Box::new(FusedEngine::standard(runtime, vgg, size, units)?),
+            Kind::Operators(network) => Box::new(FusedEngine::new(runtime, vgg, network, size, units)?),
+        })
+    }
+}
+
+/// Whether a kind of engine comes to the host engine's gradient; says so in the log if not.
+fn proves_itself(runtime: &Runtime, name: &str, prepare: impl Fn(&Vgg) -> Kind) -> bool {
+    // In `f32` engines differ by about 1e-6; GPUs multiply with fewer bits (TF32).
+    let tolerance = if runtime.device() == Device::Cpu { 1e-3 } else { 3e-2 };
+    match check(runtime, prepare) {
+        Ok(distance) if distance < tolerance => return true,
+        Ok(distance) => {
+            log::warn!("the graph {name} is not used: its gradient is {distance:.1e} off (relative)");
+        }
+        Err(error) => log::warn!("the graph {name} is not used: {error}"),
+    }
+    false
+}
+
+/// A kind of engine and the host engine on a small network; returns the relative distance of the gradients.
+fn check(runtime: &Runtime, prepare: impl Fn(&Vgg) -> Kind) -> Result<f64> {
+    let vgg = Arc::new(sample());
+    let size = Size::new(21, 19);
+    let [x, content, painting] = [1, 2, 3].map(|seed| {
+        let mut random = numbers(seed);
+        Array3::from_shape_simple_fn((3, size.height, size.width), || 0.5 + 0.5 * random())
+    });
+    let grams = super::host::grams(runtime, &vgg, painting.view())?;
+    let targets: Vec<StyleTarget> =
+        grams.into_iter().zip(&vgg.taps).map(|(gram, tap)| StyleTarget::relative(gram, tap.head.clone())).collect();
+    let [found, expected] = [prepare(&vgg), Kind::Host].map(|kind| {
+        let mut engine = kind.objective(runtime, &vgg, size, Units::Relative)?;
+        gradient(engine.as_mut(), &targets, content.view(), x.view())
+    });
+    let (found, expected) = (found?, expected?);
+    let squares = |values: &Array3<f32>| values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
+    let distance = (squares(&(&found - &expected)) / squares(&expected)).sqrt();
+    // Not a number is as wrong as can be.
+    Ok(if distance.is_nan() { f64::INFINITY } else { distance })
+}
+
+fn gradient(
+    engine: &mut dyn Objective,
+    targets: &[StyleTarget],
+    content: ArrayView3<f32>,
+    x: ArrayView3<f32>,
+) -> Result<Array3<f32>> {
+    engine.set_weights(Weights { content: 1.0, style: 1.0, tv: 0.0 });
+    engine.set_style(targets.to_vec());
+    engine.set_content(content)?;
+    let mut gradient = Array3::zeros(x.dim());
+    engine.evaluate(x, gradient.view_mut())?;
+    Ok(gradient)
+}
+
+/// Reproducible numbers in -1..1 (xorshift).
+fn numbers(seed: u64) -> impl FnMut() -> f32 {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    }
+}
+
+/// A small network with random weights: taps with and without a head, before a pool and not, layers without costs.
+fn sample() -> Vgg {
+    let mut random = numbers(4);
+    let mut conv = |name: &str, outputs: usize, inputs: usize| {
+        let scale = (6.0 / (9 * inputs) as f32).sqrt();
+        let weight = Array4::from_shape_simple_fn((outputs, inputs, 3, 3), || scale * random());
+        Layer::Conv(Conv { name: name.into(), weight, bias: Array1::from_shape_simple_fn(outputs, || 0.1 * random()) })
+    };
+    let layers = vec![
+        conv("conv1_1", 16, 3),
+        Layer::Pool,
+        conv("conv2_1", 32, 16),
+        conv("conv2_2", 16, 32),
+        Layer::Pool,
+        conv("conv3_1", 16, 16),
+        conv("conv3_2", 32, 16),
+    ];
+    let head = Array2::from_shape_simple_fn((20, 32), numbers(5));
+    let taps = vec![Tap { layer: 0, lambda: 0.5, head: None }, Tap { layer: 6, lambda: 0.5, head: Some(head) }];
+    Vgg { name: "check".into(), mean: [0.5; 3], layers, taps, content: 5 }
+}

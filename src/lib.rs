@@ -1,0 +1,55 @@
+//! stylize: a video or a webcam in the style of a picture, with no training.
+//!
+//! Every frame is the solution of Gatys' optimization problem (Gatys, Ecker & Bethge 2016, "Image Style Transfer Using
+//! Convolutional Neural Networks"): the image whose VGG features match the frame (content cost) and whose Gram matrices
+//! match the painting (style cost),
+//!
+//! `J(x) = alpha J_content(x, frame) + beta J_style(x, painting)`,
+//!
+//! found by gradient descent on the pixels, each frame starting from the last one's result.
+//!
+//! # The house
+//!
+//! Data flows one way, on named threads over bounded links ([`pipeline`]):
+//!
+//! ```text
+//! source -> stylizer [ motion -> warm start ; net -> cost -> optimizer ] -> post -> sink
+//! ```
+//!
+//! - [`source`]: video files, pictures, sequences. A [`frame::Frame`] is RGB8 with a presentation time.
+//! - [`stylizer`]: the algorithm, readable top to bottom.
+//! - [`net`]: the VGG as data, and its forward and backward pass as ONNX graphs that are written at run time.
+//! - [`cost`]: content, style and total variation, value and gradient side by side; never sees ONNX Runtime.
+//! - [`engine`]: the objective, value and gradient at a picture, from `net` and `cost`.
+//! - [`optim`]: Adam and L-BFGS; they know nothing of images.
+//! - [`post`]: the small painted picture brought to full size.
+//! - [`sink`]: video files with the input's sound, pictures, a window.
+//! - [`score`]: how good a stylized video is, measured against its content video.
+//! - [`tensor`]: the only place that converts between RGB8 rows and planes, and that resamples.
+//!
+//! Tensors are (n, c, h, w) or (c, h, w), RGB, 0..1.
+
+pub mod cli;
+pub mod colour;
+pub mod cost;
+pub mod embedded;
+pub mod engine;
+pub mod error;
+#[cfg(feature = "video")]
+pub mod ffmpeg;
+pub mod frame;
+pub mod motion;
+pub mod net;
+pub mod optim;
+pub mod pipeline;
+pub mod post;
+pub mod progress;
+pub mod score;
+pub mod settings;
+pub mod sink;
+pub mod source;
+pub mod stylizer;
+pub mod tensor;
+pub mod warm_start;
+
+pub use error::{Error, Result};

@@ -1,0 +1,362 @@
+//! How far the motion can be believed at each pixel, and where nothing moved at all.
+//!
+//! The thresholds are those of Ruder, Dosovitskiy, Brox, "Artistic style transfer for videos" (2016), after Sundaram et
+//! al. (2010), but each is the centre of a soft ramp; and there is a photometric check as well: both flows can be
+//! wrong alike, and then agree.
+
+use super::{
+    FlowField, FlowPair, Plane,
+    dispatch::wide,
+    warp::{Kernel, warp},
+};
+use crate::{error::Result, frame::Size};
+
+/// Thresholds of [`Reliability`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ReliabilitySettings {
+    /// Factor on Ruder's tolerance of the way there and back again.
+    pub consistency: f32,
+    /// Factor on Ruder's tolerance of motion boundaries; infinite to not look at them. Anything that bends or turns has such
+    /// boundaries all over; where they matter, the other checks see them too.
+    pub boundary: f32,
+    /// Difference of luma after the motion that is too much on flat ground, beside noise (0..1).
+    pub photometric: f32,
+    /// Mean difference of luma, in standard deviations of the noise, up to which a place is still.
+    pub still: f32,
+}
+
+impl Default for ReliabilitySettings {
+    fn default() -> Self {
+        ReliabilitySettings { consistency: 3.0, boundary: f32::INFINITY, photometric: 0.06, still: 2.2 }
+    }
+}
+
+/// What is known of the motion at each pixel of the current frame.
+pub struct Reliability {
+    size: Size,
+    settings: ReliabilitySettings,
+    mask: Vec<f32>,
+    still: Vec<f32>,
+    /// Standard deviation of the sensor's noise, luma 0..1.
+    noise: f32,
+    /// Luma of the previous frame after the motion; differences; a buffer for box means.
+    warped: Vec<f32>,
+    residual: Vec<f32>,
+    change: Vec<f32>,
+    buffer: Vec<f32>,
+    blocks: Vec<f32>,
+}
+
+/// Least and greatest noise believed (standard deviation of luma 0..1).
+const NOISE: (f32, f32) = (0.6 / 255.0, 10.0 / 255.0);
+/// Side of the blocks that the noise is measured in.
+const BLOCK: usize = 8;
+
+impl Reliability {
+    /// For planes of this size.
+    pub fn new(size: Size, settings: ReliabilitySettings) -> Self {
+        let plane = || vec![0.0; size.area()];
+        Reliability {
+            size,
+            settings,
+            mask: plane(),
+            still: plane(),
+            noise: NOISE.0,
+            warped: plane(),
+            residual: plane(),
+            change: plane(),
+            buffer: plane(),
+            blocks: Vec::with_capacity(size.width.div_ceil(BLOCK) * size.height.div_ceil(BLOCK)),
+        }
+    }
+
+    /// In `[0, 1]` at each pixel of the current frame: 1 where the backward flow can be believed.
+    pub fn mask(&self) -> &[f32] {
+        &self.mask
+    }
+
+    /// In `[0, 1]` at each pixel: 1 where nothing moved but the sensor's noise.
+    pub fn still(&self) -> &[f32] {
+        &self.still
+    }
+
+    /// The noise's standard deviation as estimated, luma 0..1.
+    pub fn noise(&self) -> f32 {
+        self.noise
+    }
+
+    /// Mean absolute difference of luma that the motion leaves unexplained, 0..1.
+    pub fn mean_residual(&self) -> f32 {
+        self.residual.iter().sum::<f32>() / self.residual.len().max(1) as f32
+    }
+
+    /// Mean of the mask.
+    pub fn mean(&self) -> f32 {
+        self.mask.iter().sum::<f32>() / self.mask.len().max(1) as f32
+    }
+
+    /// Mean of [`Reliability::still`].
+    pub fn mean_still(&self) -> f32 {
+        self.still.iter().sum::<f32>() / self.still.len().max(1) as f32
+    }
+
+    /// Looks at a pair of luma planes in `[0, 1]` and the flow between them.
+    ///
+    /// # Errors
+    /// [`Error::SizeMismatch`](crate::Error::SizeMismatch) when a plane has another size.
+    pub fn compute(&mut self, previous: &Plane, current: &Plane, pair: &FlowPair) -> Result<()> {
+        previous.expect_size(self.size)?;
+        current.expect_size(self.size)?;
+        warp(previous.data(), &pair.backward, Kernel::Bicubic, &mut self.warped);
+        differences(self, previous.data(), current.data());
+        let noise = self.estimate_noise();
+        // The estimate follows slowly: one odd frame is not another camera.
+        self.noise = (self.noise + 0.2 * (noise - self.noise)).clamp(NOISE.0, NOISE.1);
+        box_mean(&mut self.residual, &mut self.buffer, self.size, 1);
+        box_mean(&mut self.change, &mut self.buffer, self.size, 2);
+        consistency(self, pair);
+        photometric(self, current.data());
+        hold(self, &pair.backward);
+        Ok(())
+    }
+
+    /// From the blocks of the picture that changed least: those show noise alone in all but the wildest frames.
+    fn estimate_noise(&mut self) -> f32 {
+        let Size { width, height } = self.size;
+        self.blocks.clear();
+        for top in (0..height.saturating_sub(BLOCK - 1)).step_by(BLOCK) {
+            for left in (0..width.saturating_sub(BLOCK - 1)).step_by(BLOCK) {
+                let rows = (top..top + BLOCK).map(|y| &self.change[y * width + left..][..BLOCK]);
+                let sum: f32 = rows.map(|row| row.iter().sum::<f32>()).sum();
+                self.blocks.push(sum / (BLOCK * BLOCK) as f32);
+            }
+        }
+        if self.blocks.is_empty() {
+            return self.noise;
+        }
+        let low = self.blocks.len() / 5;
+        let (_, &mut mean, _) = self.blocks.select_nth_unstable_by(low, f32::total_cmp);
+        // Mean absolute difference of two normal variables: 2 sigma / sqrt(pi).
+        mean * 0.886
+    }
+}
+
+wide! {
+    /// Absolute differences of luma to the previous frame, with and without the motion.
+    fn differences(state: &mut Reliability, previous: &[f32], current: &[f32]) {
+        let planes = current.iter().zip(previous).zip(&state.warped);
+        for (((now, then), warped), (residual, change)) in
+            planes.zip(state.residual.iter_mut().zip(&mut state.change))
+        {
+            *residual = (now - warped).abs();
+            *change = (now - then).abs();
+        }
+    }
+}
+
+wide! {
+    /// Means over squares of side `2 radius + 1`, the border repeated.
+    fn box_mean(plane: &mut [f32], buffer: &mut [f32], size: Size, radius: usize) {
+        let Size { width, height } = size;
+        let scale = 1.0 / (2 * radius + 1) as f32;
+        for y in 0..height {
+            let out = &mut buffer[y * width..(y + 1) * width];
+            out.copy_from_slice(&plane[y * width..(y + 1) * width]);
+            for k in 1..=radius {
+                for near in [y.saturating_sub(k), (y + k).min(height - 1)] {
+                    for (sum, value) in out.iter_mut().zip(&plane[near * width..(near + 1) * width]) {
+                        *sum += value;
+                    }
+                }
+            }
+        }
+        for y in 0..height {
+            let from = &buffer[y * width..(y + 1) * width];
+            let out = &mut plane[y * width..(y + 1) * width];
+            let edge = radius.min(width);
+            let inner = edge..width.saturating_sub(radius).max(edge);
+            for x in (0..edge).chain(inner.end..width) {
+                let near = |k: usize| from[(x + k).saturating_sub(radius).min(width - 1)];
+                out[x] = scale * scale * (0..=2 * radius).map(near).sum::<f32>();
+            }
+            if inner.is_empty() {
+                continue;
+            }
+            out[inner.clone()].fill(0.0);
+            for k in 0..=2 * radius {
+                for (sum, value) in out[inner.clone()].iter_mut().zip(&from[k..]) {
+                    *sum += value * scale * scale;
+                }
+            }
+        }
+    }
+}
+
+/// 1 well below the threshold (`ratio` to it below 1/2), 0 well above (3/2), straight between.
+#[inline(always)]
+fn ramp(ratio: f32) -> f32 {
+    (1.5 - ratio).clamp(0.0, 1.0)
+}
+
+wide! {
+    /// The way there and back, the frame's border, motion boundaries.
+    fn consistency(state: &mut Reliability, pair: &FlowPair) {
+        let Size { width, height } = state.size;
+        let FlowPair { forward, backward } = pair;
+        let (right, bottom) = ((width - 1) as f32, (height - 1) as f32);
+        let settings = state.settings;
+        for y in 0..height {
+            for x in 0..width {
+                let at = y * width + x;
+                let (u, v) = (backward.u[at], backward.v[at]);
+                let (px, py) = (x as f32 + u, y as f32 + v);
+                let outside = (-px).max(px - right).max((-py).max(py - bottom)).max(0.0);
+                let (fu, fv) = lookup(forward, px.clamp(0.0, right), py.clamp(0.0, bottom));
+                // Ruder: |w~ + w^|^2 > 0.01 (|w~|^2 + |w^|^2) + 0.5.
+                let apart = (fu + u) * (fu + u) + (fv + v) * (fv + v);
+                let tolerance = 0.01 * (fu * fu + fv * fv + u * u + v * v) + 0.5;
+                // Ruder: |grad u|^2 + |grad v|^2 > 0.01 |w^|^2 + 0.002.
+                let slope = slope(&backward.u, at, x, y, state.size) + slope(&backward.v, at, x, y, state.size);
+                let edge = 0.01 * (u * u + v * v) + 0.002;
+                let agree = ramp(apart / (settings.consistency * tolerance)) * ramp(slope / (settings.boundary * edge));
+                state.mask[at] = agree * (1.0 - outside).max(0.0);
+            }
+        }
+    }
+}
+
+/// Squared gradient of a plane at one pixel.
+#[inline(always)]
+fn slope(plane: &[f32], at: usize, x: usize, y: usize, size: Size) -> f32 {
+    let (left, right) = (at - usize::from(x > 0), at + usize::from(x + 1 < size.width));
+    let above = if y > 0 { at - size.width } else { at };
+    let below = if y + 1 < size.height { at + size.width } else { at };
+    let (dx, dy) = (0.5 * (plane[right] - plane[left]), 0.5 * (plane[below] - plane[above]));
+    dx * dx + dy * dy
+}
+
+/// The flow between pixels, bilinear; the position is inside.
+#[inline(always)]
+fn lookup(flow: &FlowField, x: f32, y: f32) -> (f32, f32) {
+    let Size { width, height } = flow.size;
+    let (left, top) = (x as usize, y as usize);
+    let (fx, fy) = (x - left as f32, y - top as f32);
+    let right = usize::from(left + 1 < width);
+    let below = if top + 1 < height { width } else { 0 };
+    let at = top * width + left;
+    let mix = |plane: &[f32]| {
+        let s = &plane[at..];
+        let (upper, lower) = (s[0] + (s[right] - s[0]) * fx, s[below] + (s[below + right] - s[below]) * fx);
+        upper + (lower - upper) * fy
+    };
+    (mix(&flow.u), mix(&flow.v))
+}
+
+wide! {
+    /// The photometric check: what is left after the motion, against noise and against what a misfit of a fraction of a
+    /// pixel makes of the local contrast.
+    fn photometric(state: &mut Reliability, current: &[f32]) {
+        let Size { width, height } = state.size;
+        let floor = state.settings.photometric + 2.0 * state.noise;
+        for y in 0..height {
+            for x in 0..width {
+                let at = y * width + x;
+                let contrast = slope(current, at, x, y, state.size).sqrt();
+                state.mask[at] *= ramp(state.residual[at] / (floor + 0.3 * contrast));
+            }
+        }
+    }
+}
+
+wide! {
+    /// Still: no more change than noise makes, and no flow to speak of (noise alone makes some on flat ground). Firmly 1 up
+    /// to well above what noise does on average: what is held must be held to the bit.
+    fn hold(state: &mut Reliability, flow: &FlowField) {
+        // Mean absolute difference that noise alone makes.
+        let expected = 1.13 * state.noise * state.settings.still;
+        for ((still, change), (u, v)) in state.still.iter_mut().zip(&state.change).zip(flow.u.iter().zip(&flow.v)) {
+            let moved = (u * u + v * v).sqrt();
+            let quiet = ((1.4 - change / expected) * 2.0).clamp(0.0, 1.0);
+            *still = quiet * (2.0 - moved).clamp(0.0, 1.0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::motion::{DisFlow, DisSettings, Flow};
+
+    fn noise(seed: usize) -> f32 {
+        let mut h = (seed as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        h = (h ^ (h >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        (h >> 40) as f32 / (1u64 << 24) as f32 - 0.5
+    }
+
+    /// Soft spots.
+    fn texture(x: f32, y: f32) -> f32 {
+        0.5 + 0.2 * (x * 0.23).sin() * (y * 0.19).cos()
+            + 0.15 * (x * 0.07 + y * 0.31).sin()
+            + 0.1 * (x * 0.5 - y * 0.4).cos()
+    }
+
+    fn plane(size: Size, at: impl Fn(usize, usize) -> f32) -> Plane {
+        Plane::from_vec(size, (0..size.area()).map(|i| at(i % size.width, i / size.width)).collect())
+    }
+
+    fn look(before: &Plane, after: &Plane) -> Reliability {
+        let size = before.size();
+        let mut flow = DisFlow::new(size, DisSettings::GOOD);
+        let mut reliability = Reliability::new(size, ReliabilitySettings::default());
+        let pair = flow.compute(before, after).unwrap();
+        for _ in 0..20 {
+            reliability.compute(before, after, pair).unwrap();
+        }
+        reliability
+    }
+
+    #[test]
+    fn a_still_scene_with_sensor_noise_is_reliable_and_still() {
+        let size = Size::new(96, 72);
+        let frame =
+            |seed: usize| plane(size, move |x, y| texture(x as f32, y as f32) + 0.03 * noise(seed + y * 96 + x));
+        let result = look(&frame(0), &frame(100_000));
+        let still = result.still().iter().sum::<f32>() / size.area() as f32;
+        assert!(result.mean() > 0.95 && still > 0.9, "{} {still}", result.mean());
+        // Uniform noise of width 0.03 has a standard deviation of 0.0087.
+        assert!((result.noise() - 0.0087).abs() < 0.002, "{}", result.noise());
+    }
+
+    #[test]
+    fn what_moves_is_not_still_and_what_was_covered_is_not_reliable() {
+        let size = Size::new(128, 96);
+        // A textured square moves 6 pixels to the right over a textured ground.
+        let frame = |left: usize| {
+            plane(size, move |x, y| {
+                let inside = (left..left + 36).contains(&x) && (30..66).contains(&y);
+                let (x, y) = (x as f32, y as f32);
+                if inside { texture(1.7 * (x - left as f32), 1.9 * y + 40.0) * 0.6 + 0.4 } else { texture(x, y) * 0.6 }
+            })
+        };
+        let result = look(&frame(40), &frame(46));
+        let mean = |values: &[f32], xs: std::ops::Range<usize>| {
+            let sum: f32 = (36..60).flat_map(|y| xs.clone().map(move |x| y * 128 + x)).map(|i| values[i]).sum();
+            sum / (24 * xs.len()) as f32
+        };
+        assert!(mean(result.mask(), 50..78) > 0.8, "square {}", mean(result.mask(), 50..78));
+        assert!(mean(result.mask(), 100..120) > 0.9, "ground {}", mean(result.mask(), 100..120));
+        assert!(mean(result.mask(), 40..46) < 0.4, "uncovered {}", mean(result.mask(), 40..46));
+        assert!(mean(result.still(), 50..78) < 0.1);
+        assert!(mean(result.still(), 100..120) > 0.9);
+    }
+
+    #[test]
+    fn what_comes_from_outside_is_not_reliable() {
+        let size = Size::new(96, 64);
+        let before = plane(size, |x, y| texture(x as f32, y as f32));
+        let after = plane(size, |x, y| texture(x as f32 - 7.0, y as f32));
+        let result = look(&before, &after);
+        let column = |x: usize| (0..64).map(|y| result.mask()[y * 96 + x]).sum::<f32>() / 64.0;
+        assert!(column(2) < 0.3 && column(40) > 0.9, "{} {}", column(2), column(40));
+    }
+}

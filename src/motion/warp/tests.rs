@@ -1,0 +1,135 @@
+//! Known displacements, odd sizes, and both codes against each other.
+
+use super::*;
+use crate::motion::dispatch::PLAIN;
+
+fn shift(size: Size, u: f32, v: f32) -> FlowField {
+    FlowField { size, u: vec![u; size.area()], v: vec![v; size.area()] }
+}
+
+/// White noise, blurred a little: as rough as paint.
+fn paint(size: Size) -> Vec<f32> {
+    let mut state = 1u32;
+    let mut noise = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 24) as f32
+    };
+    let white: Vec<f32> = (0..size.area()).map(|_| noise()).collect();
+    let at = |x: usize, y: usize| white[(y % size.height) * size.width + x % size.width];
+    let soft = |i: usize| {
+        let (x, y) = (i % size.width, i / size.width);
+        (0..9).map(|k| at(x + k % 3, y + k / 3)).sum::<f32>() / 9.0
+    };
+    (0..size.area()).map(soft).collect()
+}
+
+/// Mean absolute Laplacian away from the border.
+fn sharpness(plane: &[f32], size: Size) -> f32 {
+    let (w, margin) = (size.width, 20);
+    let laplacian = |i: usize| plane[i - 1] + plane[i + 1] + plane[i - w] + plane[i + w] - 4.0 * plane[i];
+    let rows = margin..size.height - margin;
+    let sum: f32 = rows.flat_map(|y| (margin..w - margin).map(move |x| y * w + x)).map(|i| laplacian(i).abs()).sum();
+    sum / ((w - 2 * margin) * (size.height - 2 * margin)) as f32
+}
+
+/// The detail left of a picture that is carried to and fro a hundred times by fractions of a pixel.
+fn kept(mut warp: impl FnMut(&[f32], &FlowField, &mut [f32])) -> f32 {
+    let size = Size::new(160, 120);
+    let first = paint(size);
+    let (mut picture, mut next) = (first.clone(), first.clone());
+    for step in 0..100 {
+        let (u, v) = ((step as f32 * 0.618).fract() * 1.6 - 0.8, (step as f32 * 0.414).fract() * 1.2 - 0.6);
+        warp(&picture, &shift(size, u, v), &mut next);
+        std::mem::swap(&mut picture, &mut next);
+    }
+    sharpness(&picture, size) / sharpness(&first, size)
+}
+
+#[test]
+fn a_hundred_warps_keep_detail_that_bilinear_ones_lose() {
+    let bilinear = kept(|source, flow, out| warp(source, flow, Kernel::Bilinear, out));
+    let bicubic = kept(|source, flow, out| warp(source, flow, Kernel::Bicubic, out));
+    let mut splines = SplineWarp::new(160 * 120);
+    let spline = kept(|source, flow, out| splines.warp(source, flow, out));
+    eprintln!("kept after 100 warps: bilinear {bilinear:.3}, bicubic {bicubic:.3}, spline {spline:.3}");
+    assert!(spline > 5.0 * bilinear && spline < 1.1, "{spline}");
+    assert!(bilinear < 0.1, "{bilinear}");
+    assert!(bicubic > 3.0 * bilinear && bicubic < 1.1, "{bicubic}");
+}
+
+#[test]
+fn whole_pixels_are_copied_exactly_and_the_border_repeats() {
+    let size = Size::new(7, 5);
+    let source: Vec<f32> = (0..2 * size.area()).map(|i| (i * i % 17) as f32 / 3.0).collect();
+    for kernel in [Kernel::Bilinear, Kernel::Bicubic] {
+        let mut out = vec![0.0; source.len()];
+        warp(&source, &shift(size, 0.0, 0.0), kernel, &mut out);
+        assert_eq!(out, source);
+        warp(&source, &shift(size, 2.004, -1.0), kernel, &mut out);
+        for (x, y) in [(0, 0), (3, 2), (6, 4)] {
+            let from = y.max(1) - 1;
+            assert_eq!(out[size.area() + y * 7 + x], source[size.area() + from * 7 + (x + 2).min(6)]);
+        }
+    }
+}
+
+#[test]
+fn a_ramp_is_reproduced_between_pixels() {
+    let size = Size::new(12, 9);
+    let source: Vec<f32> = (0..size.area()).map(|i| (i % 12) as f32 + 0.5 * (i / 12) as f32).collect();
+    for kernel in [Kernel::Bilinear, Kernel::Bicubic] {
+        let mut out = vec![0.0; source.len()];
+        warp(&source, &shift(size, 0.3, -0.4), kernel, &mut out);
+        let at = 4 * 12 + 5;
+        assert!((out[at] - (source[at] + 0.3 - 0.2)).abs() < 0.05, "{kernel:?}: {} {}", out[at], source[at]);
+    }
+}
+
+#[test]
+fn the_spline_goes_through_its_pixels_and_copies_whole_ones() {
+    let size = Size::new(23, 17);
+    let source: Vec<f32> = (0..size.area()).map(|i| ((i * 7) as f32).sin()).collect();
+    let mut splines = SplineWarp::new(source.len());
+    let mut out = vec![0.0; source.len()];
+    splines.warp(&source, &shift(size, 0.0, 0.0), &mut out);
+    assert_eq!(out, source);
+    // Interpolation itself, past the snapping and the bounds.
+    for at in [0, 22, 5 * 23 + 7, 16 * 23, 16 * 23 + 22] {
+        let near = near_border(&splines.coefficients, size, at % 23, at / 23);
+        // The border of the coefficients is mirrored, not repeated: only inside is it exact.
+        if at == 5 * 23 + 7 {
+            assert!((weigh(&near, &b_spline(0.0), &b_spline(0.0)) - source[at]).abs() < 1e-4);
+        }
+    }
+}
+
+#[test]
+fn bicubic_never_leaves_the_range_of_its_neighbours() {
+    let size = Size::new(16, 16);
+    let step: Vec<f32> = (0..size.area()).map(|i| if i % 16 < 8 { 0.0 } else { 1.0 }).collect();
+    let mut out = vec![0.0; step.len()];
+    warp(&step, &shift(size, 0.45, 0.2), Kernel::Bicubic, &mut out);
+    assert!(out.iter().all(|v| (0.0..=1.0).contains(v)));
+}
+
+#[test]
+fn any_flow_on_any_size_stays_inside_and_both_codes_agree() {
+    for (width, height) in [(1, 1), (2, 1), (3, 5), (17, 9)] {
+        let size = Size::new(width, height);
+        let source: Vec<f32> = (0..3 * size.area()).map(|i| (i as f32).sin()).collect();
+        let mut flow = shift(size, 0.0, 0.0);
+        for i in 0..size.area() {
+            flow.u[i] = ((i * 37) as f32).sin() * 30.0;
+            flow.v[i] = ((i * 91) as f32).cos() * 9.0;
+        }
+        for kernel in [Kernel::Bilinear, Kernel::Bicubic] {
+            let (mut wide, mut plain) = (vec![0.0; source.len()], vec![0.0; source.len()]);
+            warp(&source, &flow, kernel, &mut wide);
+            PLAIN.set(true);
+            warp(&source, &flow, kernel, &mut plain);
+            PLAIN.set(false);
+            assert_eq!(wide, plain);
+            assert!(wide.iter().all(|v| v.abs() <= 1.0));
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The network: a [`vgg`] as data, read from [`weights`] files, written as ONNX graphs by [`graph`] and run by
+//! [`session`]; [`features`] are what it sees in a picture. [`ops`] are kernels of our own, which [`operators`] brings into
+//! ONNX Runtime, [`prepared`] for a network, and of which [`step`] makes one graph of a whole step; [`step_standard`] does
+//! so with ONNX's own operators.
+
+pub mod features;
+pub mod graph;
+pub mod onnx;
+pub mod operators;
+pub mod ops;
+pub mod prepared;
+pub mod session;
+pub mod step;
+pub mod step_standard;
+pub mod vgg;
+pub mod weights;

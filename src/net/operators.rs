@@ -1,0 +1,305 @@
+//! The kernels of [`super::ops`] as operators of ONNX Runtime, domain `stylize`.
+//!
+//! Feature maps are float tensors `[channels / 16][height][width][16]`, signs `uint16` tensors
+//! `[channels / 16][height][width]`. Weights are not in the graph: an operator's attribute `layer` names the convolution
+//! of the [`Prepared`] network that it runs. Work is shared among ONNX Runtime's own threads.
+//!
+//! | operator | inputs | outputs |
+//! |---|---|---|
+//! | `FirstConvolution` | picture (1, 3, H, W) | any of values, signs, pooled values |
+//! | `Convolution` | values | any of values, signs, pooled values |
+//! | `Tap` | values, gradient from above, A, L, L^T, style factors, P, content factors: all but the first optional | gradient before the ReLU, and the values of style and content where measured |
+//! | `ConvolutionGradient` | gradient, signs of the map below (optional) | gradient of the map below; before its pool where attributes `height` and `width` say so |
+//! | `LastConvolution` | gradient | gradient of the picture (1, 3, H, W) |
+
+use std::sync::Arc;
+
+use ort::{
+    Error, Result,
+    operator::{BoxedKernel, ComputeContext, KernelContext, Operator, OperatorDomain, OperatorInput, OperatorOutput},
+    value::{TensorElementType, ValueRef, ValueRefMut},
+};
+
+use super::{
+    ops::{
+        Activations, Factors, FeatureShape, Gradient, LANES, Machine, Parallel, StyleTarget, Tap, Terms, Upstream, View,
+    },
+    prepared::Prepared,
+};
+
+/// The operators' domain.
+pub const DOMAIN: &str = "stylize";
+
+/// All operators for a network.
+pub fn domain(network: &Arc<Prepared>) -> Result<OperatorDomain> {
+    let make = |kind| Layer { kind, network: Arc::clone(network) };
+    OperatorDomain::new(DOMAIN)?
+        .add(make(Kind::FirstConvolution))?
+        .add(make(Kind::Convolution))?
+        .add(make(Kind::Tap))?
+        .add(make(Kind::ConvolutionGradient))?
+        .add(make(Kind::LastConvolution))
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    FirstConvolution,
+    Convolution,
+    Tap,
+    ConvolutionGradient,
+    LastConvolution,
+}
+
+/// An operator on the layers of a network.
+struct Layer {
+    kind: Kind,
+    network: Arc<Prepared>,
+}
+
+const FLOAT: TensorElementType = TensorElementType::Float32;
+const BITS: TensorElementType = TensorElementType::Uint16;
+
+impl Operator for Layer {
+    type Kernel<'a> = BoxedKernel<'a>;
+
+    fn name(&self) -> &str {
+        match self.kind {
+            Kind::FirstConvolution => "FirstConvolution",
+            Kind::Convolution => "Convolution",
+            Kind::Tap => "Tap",
+            Kind::ConvolutionGradient => "ConvolutionGradient",
+            Kind::LastConvolution => "LastConvolution",
+        }
+    }
+
+    fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
+        let mut inputs = vec![OperatorInput::required(FLOAT)];
+        match self.kind {
+            Kind::Tap => inputs.extend((0..7).map(|_| OperatorInput::optional(FLOAT))),
+            Kind::ConvolutionGradient => inputs.push(OperatorInput::optional(BITS)),
+            _ => {}
+        }
+        inputs
+    }
+
+    fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
+        match self.kind {
+            Kind::FirstConvolution | Kind::Convolution => {
+                vec![OperatorOutput::optional(FLOAT), OperatorOutput::optional(BITS), OperatorOutput::optional(FLOAT)]
+            }
+            Kind::Tap => {
+                vec![OperatorOutput::required(FLOAT), OperatorOutput::optional(FLOAT), OperatorOutput::optional(FLOAT)]
+            }
+            Kind::ConvolutionGradient | Kind::LastConvolution => vec![OperatorOutput::required(FLOAT)],
+        }
+    }
+
+    fn create_kernel<'a>(&self, context: &KernelContext<'a>) -> Result<BoxedKernel<'a>> {
+        let network = Arc::clone(&self.network);
+        let attribute = |name: &str| context.get::<i64>(name).and_then(|value| usize::try_from(value).ok());
+        let layer = attribute("layer").unwrap_or(0);
+        let before_pool = attribute("height").zip(attribute("width"));
+        if matches!(self.kind, Kind::Convolution | Kind::ConvolutionGradient) && network.conv(layer).is_none() {
+            return Err(Error::new(format!("layer {layer} is no convolution of this network")));
+        }
+        Ok(match self.kind {
+            Kind::FirstConvolution => Box::new(move |context: &ComputeContext| first_convolution(&network, context)),
+            Kind::Convolution => Box::new(move |context: &ComputeContext| convolution(&network, layer, context)),
+            Kind::Tap => {
+                let mut tap = None;
+                Box::new(move |context: &ComputeContext| self::tap(&network, &mut tap, context))
+            }
+            Kind::ConvolutionGradient => {
+                Box::new(move |context: &ComputeContext| convolution_gradient(&network, layer, before_pool, context))
+            }
+            Kind::LastConvolution => Box::new(move |context: &ComputeContext| last_convolution(&network, context)),
+        })
+    }
+}
+
+/// ONNX Runtime's own threads.
+struct Pool<'a> {
+    context: &'a ComputeContext,
+    threads: usize,
+}
+
+impl Parallel for Pool<'_> {
+    fn threads(&self) -> usize {
+        self.threads
+    }
+
+    fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {
+        /// Work is called from several threads at once, which `Sync` allows; ort asks for `Send` as well.
+        struct Work<'a>(&'a (dyn Fn(usize) + Sync));
+        // SAFETY: a shared reference to something `Sync` can be sent.
+        unsafe impl Send for Work<'_> {}
+        let work = Work(work);
+        let call = move |piece| {
+            let Work(work) = &work;
+            work(piece);
+        };
+        // As many batches as pieces: threads that are held up by others take fewer.
+        self.context.par_for(count, count, call).expect("ONNX Runtime's thread pool takes any work");
+    }
+}
+
+impl Prepared {
+    fn machine<'a>(&'a self, pool: &'a Pool<'a>) -> Machine<'a> {
+        Machine { isa: self.isa, threads: pool, scratch: &self.scratch }
+    }
+
+    fn pool<'a>(&self, context: &'a ComputeContext) -> Pool<'a> {
+        Pool { context, threads: self.threads }
+    }
+}
+
+fn required(context: &ComputeContext, index: usize) -> Result<ValueRef<'_>> {
+    context.input(index)?.ok_or_else(|| Error::new(format!("input {index} is missing")))
+}
+
+/// Blocked values and their shape.
+fn map<'a>(value: &'a ValueRef<'_>) -> Result<(FeatureShape, &'a [f32])> {
+    let (shape, values) = value.try_extract_tensor::<f32>()?;
+    match shape[..] {
+        [blocks, height, width, 16] => {
+            Ok((FeatureShape::new(blocks as usize * LANES, height as usize, width as usize), values))
+        }
+        _ => Err(Error::new(format!("a feature map has shape {shape:?}, expected (blocks, height, width, 16)"))),
+    }
+}
+
+fn dimensions(shape: FeatureShape) -> [usize; 4] {
+    [shape.blocks(), shape.height, shape.width, LANES]
+}
+
+/// The three outputs of a forward convolution, those that are wanted.
+struct Outputs<'a> {
+    values: Option<ValueRefMut<'a>>,
+    signs: Option<ValueRefMut<'a>>,
+    pooled: Option<ValueRefMut<'a>>,
+}
+
+impl<'a> Outputs<'a> {
+    fn new(context: &'a ComputeContext, shape: FeatureShape) -> Result<Self> {
+        let [blocks, height, width, _] = dimensions(shape);
+        Ok(Outputs {
+            values: context.output(0, dimensions(shape))?,
+            signs: context.output(1, [blocks, height, width])?,
+            pooled: context.output(2, dimensions(shape.halved()))?,
+        })
+    }
+
+    fn activations(&mut self) -> Result<Activations<'_>> {
+        Ok(Activations {
+            values: self.values.as_mut().map(|v| v.try_extract_tensor_mut::<f32>()).transpose()?.map(|(_, v)| v),
+            signs: self.signs.as_mut().map(|v| v.try_extract_tensor_mut::<u16>()).transpose()?.map(|(_, v)| v),
+            pooled: self.pooled.as_mut().map(|v| v.try_extract_tensor_mut::<f32>()).transpose()?.map(|(_, v)| v),
+        })
+    }
+}
+
+fn first_convolution(network: &Prepared, context: &ComputeContext) -> Result<()> {
+    let picture = required(context, 0)?;
+    let (shape, picture) = picture.try_extract_tensor::<f32>()?;
+    let [1, 3, height, width] = shape[..] else {
+        return Err(Error::new(format!("a picture has shape {shape:?}, expected (1, 3, height, width)")));
+    };
+    let (height, width) = (height as usize, width as usize);
+    let mut outputs = Outputs::new(context, FeatureShape::new(network.first().outputs(), height, width))?;
+    let pool = network.pool(context);
+    network.first().run(network.machine(&pool), picture, (height, width), outputs.activations()?);
+    Ok(())
+}
+
+fn convolution(network: &Prepared, layer: usize, context: &ComputeContext) -> Result<()> {
+    let (conv, _) = network.conv(layer).expect("create_kernel looked it up");
+    let input = required(context, 0)?;
+    let (shape, values) = map(&input)?;
+    let mut outputs = Outputs::new(context, FeatureShape { channels: conv.outputs(), ..shape })?;
+    let pool = network.pool(context);
+    conv.run_forward(network.machine(&pool), values, (shape.height, shape.width), outputs.activations()?);
+    Ok(())
+}
+
+fn convolution_gradient(
+    network: &Prepared,
+    layer: usize,
+    before_pool: Option<(usize, usize)>,
+    context: &ComputeContext,
+) -> Result<()> {
+    let (_, conv) = network.conv(layer).expect("create_kernel looked it up");
+    let (input, signs) = (required(context, 0)?, context.input(1)?);
+    let (shape, gradient) = map(&input)?;
+    let signs = signs.as_ref().map(|signs| signs.try_extract_tensor::<u16>()).transpose()?.map(|(_, signs)| signs);
+    let (height, width) = before_pool.unwrap_or((shape.height, shape.width));
+    let mut output = context
+        .output(0, dimensions(FeatureShape::new(conv.outputs(), height, width)))?
+        .ok_or_else(|| Error::new("the gradient has no place to go"))?;
+    let to = Gradient { values: output.try_extract_tensor_mut::<f32>()?.1, signs, before_pool };
+    let pool = network.pool(context);
+    conv.run_backward(network.machine(&pool), gradient, (shape.height, shape.width), to);
+    Ok(())
+}
+
+fn last_convolution(network: &Prepared, context: &ComputeContext) -> Result<()> {
+    let input = required(context, 0)?;
+    let (shape, gradient) = map(&input)?;
+    let mut output = context
+        .output(0, [1, 3, shape.height, shape.width])?
+        .ok_or_else(|| Error::new("the gradient has no place to go"))?;
+    let pool = network.pool(context);
+    let to = output.try_extract_tensor_mut::<f32>()?.1;
+    network.last().run(network.machine(&pool), gradient, (shape.height, shape.width), to);
+    Ok(())
+}
+
+/// A matrix in column blocks, `[columns / 16][rows][16]`.
+fn matrix<'a>(value: &'a ValueRef<'_>) -> Result<View<'a>> {
+    let (shape, values) = value.try_extract_tensor::<f32>()?;
+    match shape[..] {
+        [blocks, rows, 16] => Ok(View::new(rows as usize, blocks as usize * LANES, values)),
+        _ => Err(Error::new(format!("a matrix has shape {shape:?}, expected (columns / 16, rows, 16)"))),
+    }
+}
+
+/// A pair of scale and weight.
+fn factors(value: Option<&ValueRef<'_>>) -> Result<Factors> {
+    let value = value.ok_or_else(|| Error::new("the factors of a term are missing"))?;
+    match value.try_extract_tensor::<f32>()?.1 {
+        &[scale, weight] => Ok(Factors { scale, weight }),
+        other => Err(Error::new(format!("a term has {} factors, expected scale and weight", other.len()))),
+    }
+}
+
+fn tap(network: &Prepared, tap: &mut Option<Tap>, context: &ComputeContext) -> Result<()> {
+    let input = required(context, 0)?;
+    let (shape, activations) = map(&input)?;
+    let others = (1..8).map(|index| context.input(index)).collect::<Result<Vec<_>>>()?;
+    let [upstream, gram, head, transposed, style_factors, content, content_factors] =
+        std::array::from_fn(|index| others[index].as_ref());
+    let upstream = match upstream.map(map).transpose()? {
+        None => Upstream::None,
+        Some((from, values)) if from == shape => Upstream::Full(values),
+        Some((_, values)) => Upstream::Pooled(values),
+    };
+    let mut terms = Terms::default();
+    if let Some(gram) = gram {
+        let head = head.map(matrix).transpose()?.zip(transposed.map(matrix).transpose()?);
+        terms.style = Some((StyleTarget { gram: matrix(gram)?, head }, factors(style_factors)?));
+    }
+    if let Some(content) = content {
+        terms.content = Some((map(content)?.1, factors(content_factors)?));
+    }
+    let mut gradient =
+        context.output(0, dimensions(shape))?.ok_or_else(|| Error::new("the gradient has no place to go"))?;
+    let pool = network.pool(context);
+    let tap = tap.get_or_insert_with(|| Tap::new(shape));
+    let to = gradient.try_extract_tensor_mut::<f32>()?.1;
+    let values = tap.run(network.machine(&pool), activations, upstream, terms, to);
+    for (index, value) in [(1, values.style), (2, values.content)] {
+        if let Some(mut output) = context.output(index, [1usize])? {
+            output.try_extract_tensor_mut::<f32>()?.1[0] = value as f32;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,295 @@
+//! 3x3 convolution, padding 1 (zeros), stride 1, from blocked to blocked activations.
+//!
+//! Winograd F(4x4, 3x3) ([`super::winograd`]): patches are transformed, multiplied and transformed back a few dozen at
+//! a time, so that the transformed values never leave the second-level cache. What follows the convolution (bias, ReLU,
+//! signs, pooling; or the mask and un-pooling of the backward pass) happens while a 4x4 patch is in registers.
+
+use std::ops::Range;
+
+use super::{
+    blocked::{Aligned, FeatureShape},
+    conv_output::{Activations, Finish, Gradient},
+    isa::Kernel,
+    lanes::{LANES, Lanes, Registers},
+    parallel::{Machine, Shared},
+    product::product,
+    winograd::{IN, OUT, POINTS, transform_filters, transform_input, transform_output},
+};
+
+/// Transformed patches of one piece of work should fit the second-level cache.
+const CACHE_FLOATS: usize = 1 << 18;
+/// Weights beyond this many floats do not: then it is they that should be read as seldom as can be.
+const LARGE_WEIGHTS: usize = 1 << 20;
+/// Most patches at once: more gains nothing.
+const MOST_PATCHES: usize = 48;
+/// Rows that the product rounds up to.
+const ROWS: usize = 12;
+
+/// A convolution with its weights in the transformed domain.
+#[derive(Debug)]
+pub struct Conv3x3 {
+    inputs: usize,
+    outputs: usize,
+    /// `[36][outputs / 16][inputs][16]`
+    weights: Aligned,
+    /// One per output; empty in the backward direction.
+    bias: Aligned,
+}
+
+impl Conv3x3 {
+    /// The forward convolution. `weight` is (outputs, inputs, 3, 3), `bias` (outputs); both counts multiples of 16.
+    pub fn forward(weight: &[f32], bias: &[f32], outputs: usize, inputs: usize) -> Self {
+        let weights = transform_filters(outputs, inputs, |o, i| filter(weight, o * inputs + i));
+        Self::new(inputs, outputs, &weights, bias)
+    }
+
+    /// The transposed convolution: from the gradient of the outputs of `weight` (outputs, inputs, 3, 3) to that of its
+    /// inputs. The filters are turned by 180 degrees and their channels exchanged.
+    pub fn backward(weight: &[f32], outputs: usize, inputs: usize) -> Self {
+        let weights = transform_filters(inputs, outputs, |i, o| {
+            let mut turned = filter(weight, o * inputs + i);
+            turned.reverse();
+            turned
+        });
+        Self::new(outputs, inputs, &weights, &[])
+    }
+
+    fn new(inputs: usize, outputs: usize, weights: &[f32], bias: &[f32]) -> Self {
+        assert!(inputs.is_multiple_of(LANES) && outputs.is_multiple_of(LANES), "channels are multiples of {LANES}");
+        Conv3x3 { inputs, outputs, weights: weights.into(), bias: bias.into() }
+    }
+
+    /// Channels in.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Channels out.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// ReLU(conv(x) + bias) and what is asked of it. `x` has the channels of [`Self::inputs`].
+    ///
+    /// # Panics
+    /// If a buffer's length does not fit, or this is a backward convolution.
+    pub fn run_forward(&self, machine: Machine<'_>, x: &[f32], (height, width): (usize, usize), to: Activations<'_>) {
+        assert_eq!(self.bias.len(), self.outputs, "a forward convolution");
+        let finish = to.finish(FeatureShape::new(self.outputs, height, width), &self.bias);
+        self.run(machine, x, FeatureShape::new(self.inputs, height, width), &finish);
+    }
+
+    /// The gradient of the inputs, un-pooled and masked as asked. `gradient` has the channels of [`Self::inputs`].
+    ///
+    /// # Panics
+    /// If a buffer's length does not fit.
+    pub fn run_backward(
+        &self,
+        machine: Machine<'_>,
+        gradient: &[f32],
+        (height, width): (usize, usize),
+        to: Gradient<'_>,
+    ) {
+        let finish = to.finish(FeatureShape::new(self.outputs, height, width));
+        self.run(machine, gradient, FeatureShape::new(self.inputs, height, width), &finish);
+    }
+
+    fn run<F: Finish>(&self, machine: Machine<'_>, x: &[f32], shape: FeatureShape, finish: &F) {
+        assert_eq!(x.len(), shape.len(), "input of {shape:?}");
+        let patches = shape.height.div_ceil(OUT) * shape.width.div_ceil(OUT);
+        let at_once = self.patches_at_once(patches, machine.threads.threads());
+        let buffer = Buffer::new(self, at_once.next_multiple_of(ROWS));
+        machine.threads.run(patches.div_ceil(at_once), &|piece| {
+            let mut work = machine.scratch.take(buffer.len);
+            let patches = piece * at_once..((piece + 1) * at_once).min(patches);
+            let piece = Piece { conv: self, x, shape, patches, buffer, work: Shared::new(&mut work), finish };
+            // SAFETY: `x` fits `shape`, `work` fits `buffer`, pieces have different patches.
+            unsafe { machine.isa.run(piece) }
+        });
+    }
+
+    /// As many patches as fit the cache, in pieces that threads can share evenly.
+    fn patches_at_once(&self, patches: usize, threads: usize) -> usize {
+        let fit = CACHE_FLOATS / (POINTS * (self.inputs + self.outputs));
+        let most = match self.weights.len() {
+            LARGE_WEIGHTS.. => MOST_PATCHES,
+            _ => (fit / ROWS * ROWS).clamp(ROWS, MOST_PATCHES),
+        };
+        let pieces = patches.div_ceil(most).next_multiple_of(threads);
+        patches.div_ceil(pieces).max(1)
+    }
+}
+
+fn filter(weight: &[f32], index: usize) -> [f64; 9] {
+    std::array::from_fn(|k| f64::from(weight[index * 9 + k]))
+}
+
+/// Where transformed patches lie in a work buffer: `[36][blocks][rows][16]`, inputs then outputs.
+#[derive(Clone, Copy)]
+struct Buffer {
+    rows: usize,
+    /// Floats from one point to the next.
+    input_step: usize,
+    output_step: usize,
+    /// Where the outputs begin.
+    outputs: usize,
+    len: usize,
+}
+
+impl Buffer {
+    fn new(conv: &Conv3x3, rows: usize) -> Self {
+        // One more line a point: distances that are powers of two would put all 36 points into one set of the cache.
+        let input_step = conv.inputs * rows + LANES;
+        let output_step = conv.outputs * rows + LANES;
+        let outputs = POINTS * input_step;
+        Buffer { rows, input_step, output_step, outputs, len: outputs + POINTS * output_step }
+    }
+}
+
+/// Some patches, one after the other in rows of patches, through the whole convolution.
+struct Piece<'a, F> {
+    conv: &'a Conv3x3,
+    x: &'a [f32],
+    shape: FeatureShape,
+    patches: Range<usize>,
+    buffer: Buffer,
+    work: Shared<'a, f32>,
+    finish: &'a F,
+}
+
+impl<F: Finish> Kernel for Piece<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        // SAFETY: as said by the caller.
+        unsafe {
+            for (row, patch) in self.patches.clone().enumerate() {
+                self.transform_in::<L>(row, patch);
+            }
+            match L::REGISTERS {
+                Registers::Wide => self.multiply_wide::<L>(),
+                Registers::Narrow => self.multiply_narrow::<L>(),
+            }
+            for (row, patch) in self.patches.clone().enumerate() {
+                self.transform_out::<L>(row, patch);
+            }
+        }
+    }
+}
+
+impl<F: Finish> Piece<'_, F> {
+    /// The upper left corner of a patch in the output.
+    #[inline(always)]
+    fn corner(&self, patch: usize) -> (usize, usize) {
+        let across = self.shape.width.div_ceil(OUT);
+        (patch / across * OUT, patch % across * OUT)
+    }
+
+    /// All channels of one patch to row `row` of the work buffer; pixels outside the map are 0.
+    #[inline(always)]
+    unsafe fn transform_in<L: Lanes>(&self, row: usize, patch: usize) {
+        let (top, left) = self.corner(patch);
+        let FeatureShape { height, width, .. } = self.shape;
+        let inside = top > 0 && left > 0 && top + OUT < height && left + OUT < width;
+        for block in 0..self.shape.blocks() {
+            // SAFETY: pixels are inside the map, the row inside the buffer.
+            unsafe {
+                let mut pixels = [[L::zero(); IN]; IN];
+                if inside {
+                    let corner = self.x.as_ptr().add(self.shape.at(block, top - 1, left - 1));
+                    for y in 0..IN {
+                        for x in 0..IN {
+                            pixels[x][y] = L::load(corner.add((y * width + x) * LANES));
+                        }
+                    }
+                } else {
+                    for y in 0..IN {
+                        for x in 0..IN {
+                            // Wrapping makes -1 a huge number: outside, like what is beyond the last row or column.
+                            let (y_in, x_in) = ((top + y).wrapping_sub(1), (left + x).wrapping_sub(1));
+                            if y_in < height && x_in < width {
+                                pixels[x][y] = L::load(self.x.as_ptr().add(self.shape.at(block, y_in, x_in)));
+                            }
+                        }
+                    }
+                }
+                let to = self.work.at((block * self.buffer.rows + row) * LANES);
+                transform_input(pixels, to, self.buffer.input_step);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn multiply_wide<L: Lanes>(&self) {
+        let (rows, blocks) = (self.patches.len(), self.conv.outputs / LANES);
+        for point in 0..POINTS {
+            for block in (0..blocks).step_by(2) {
+                for row in (0..rows).step_by(12) {
+                    // SAFETY: rows are rounded up inside the buffer, which has room for multiples of 12.
+                    unsafe {
+                        match (block + 1 < blocks, rows - row > 6) {
+                            (true, true) => self.tile::<L, 12, 2>(point, block, row),
+                            (true, false) => self.tile::<L, 6, 2>(point, block, row),
+                            (false, true) => self.tile::<L, 12, 1>(point, block, row),
+                            (false, false) => self.tile::<L, 6, 1>(point, block, row),
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn multiply_narrow<L: Lanes>(&self) {
+        for point in 0..POINTS {
+            for block in 0..self.conv.outputs / LANES {
+                for row in (0..self.patches.len()).step_by(6) {
+                    // SAFETY: rows are rounded up inside the buffer, which has room for multiples of 12.
+                    unsafe { self.tile::<L, 6, 1>(point, block, row) }
+                }
+            }
+        }
+    }
+
+    /// All input channels of some rows times some output blocks, at one point.
+    #[inline(always)]
+    unsafe fn tile<L: Lanes, const HIGH: usize, const WIDE: usize>(&self, point: usize, block: usize, row: usize) {
+        let Buffer { rows, input_step, output_step, outputs, .. } = self.buffer;
+        // SAFETY: rows, blocks and point are inside the buffer and the weights.
+        unsafe {
+            let left = self.work.at(point * input_step + row * LANES);
+            let mut right = [self.conv.weights.as_ptr(); WIDE];
+            for (column, right) in right.iter_mut().enumerate() {
+                let vector = (point * (self.conv.outputs / LANES) + block + column) * self.conv.inputs;
+                *right = right.add(vector * LANES);
+            }
+            let start = [[L::zero(); WIDE]; HIGH];
+            let sums = product::<L, HIGH, WIDE>(left, rows * LANES, self.conv.inputs / LANES, right, start);
+            for r in 0..HIGH {
+                for column in 0..WIDE {
+                    let at = ((block + column) * rows + row + r) * LANES;
+                    sums[r][column].store(self.work.at(outputs + point * output_step + at));
+                }
+            }
+        }
+    }
+
+    /// Row `row` of the work buffer back to pixels, and to what finishes the convolution.
+    #[inline(always)]
+    unsafe fn transform_out<L: Lanes>(&self, row: usize, patch: usize) {
+        let (top, left) = self.corner(patch);
+        let Buffer { rows, output_step, outputs, .. } = self.buffer;
+        for block in 0..self.conv.outputs / LANES {
+            // SAFETY: the row is inside the buffer; the patch begins inside the map, and belongs to this piece alone.
+            unsafe {
+                let from = self.work.at(outputs + (block * rows + row) * LANES);
+                self.finish.patch(block, top, left, transform_output::<L>(from, output_step));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "conv_tests.rs"]
+mod tests;

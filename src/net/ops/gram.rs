@@ -1,0 +1,196 @@
+//! The Gram matrix of a blocked feature map, `G = F F^T / (H W)` (Gatys et al. 2016, equation 3).
+//!
+//! Only blocks on and above the diagonal are computed. Pixels are taken a cache-full at a time, so that a map is read
+//! from memory once however many channels it has. Sums run in `f32` over a few hundred pixels and in `f64` beyond: the
+//! cost is a difference of Grams, and must not drown in rounding where the two are close.
+
+use std::ops::Range;
+
+use super::{
+    blocked::FeatureShape,
+    isa::Kernel,
+    lanes::{LANES, Lanes, Registers},
+    matrix::{Matrix, View, at},
+    parallel::{Machine, Shared, share},
+};
+
+/// Pixels whose products are summed in `f32`: three blocks of them fit the first-level cache.
+const PIXELS: usize = 192;
+/// Values of a 16x16 block of the matrix.
+const BLOCK: usize = LANES * LANES;
+
+/// Partial sums, kept from call to call.
+#[derive(Debug, Default)]
+pub struct GramSums(Vec<f64>);
+
+/// Blocks of 16x16 on and above the diagonal.
+const fn upper(blocks: usize) -> usize {
+    blocks * (blocks + 1) / 2
+}
+
+impl GramSums {
+    /// `G - A` for the map `features`: `target` is A. The pixels are summed in as many parts as there are threads.
+    pub fn difference(
+        &mut self,
+        machine: Machine<'_>,
+        features: &[f32],
+        shape: FeatureShape,
+        target: View<'_>,
+        to: &mut Matrix,
+    ) {
+        assert_eq!((features.len(), target.rows(), to.view().rows()), (shape.len(), shape.channels, shape.channels));
+        let (pieces, size) = (machine.threads.threads(), upper(shape.blocks()) * BLOCK);
+        self.0.clear();
+        self.0.resize(pieces * size, 0.0);
+        let sums = Shared::new(&mut self.0);
+        machine.threads.run(pieces, &|piece| {
+            let pixels = share(shape.area(), piece, pieces);
+            // SAFETY: the map fits its shape; each piece has its own sums.
+            unsafe { machine.isa.run(Sum { features, shape, pixels, sums: sums.at(piece * size) }) }
+        });
+        let blocks = shape.blocks();
+        let values = Shared::new(to.values_mut());
+        let parts = &self.0;
+        // One piece a row of blocks; each writes its blocks and their mirror images.
+        machine.threads.run(blocks, &|i| {
+            for j in i..blocks {
+                let block = (upper(blocks) - upper(blocks - i) + j - i) * BLOCK;
+                for k in 0..BLOCK {
+                    let sum: f64 = (0..pieces).map(|piece| parts[piece * size + block + k]).sum();
+                    let (row, column) = (i * LANES + k / LANES, j * LANES + k % LANES);
+                    let difference = sum / shape.area() as f64 - f64::from(target.value(row, column));
+                    // SAFETY: no other piece has block (i, j) or its mirror image.
+                    unsafe {
+                        *values.at(at(shape.channels, row, column)) = difference as f32;
+                        *values.at(at(shape.channels, column, row)) = difference as f32;
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Sums `F F^T` over some pixels into `sums`, one block of 16x16 after the other, row by row of the upper triangle.
+struct Sum<'a> {
+    features: &'a [f32],
+    shape: FeatureShape,
+    pixels: Range<usize>,
+    sums: *mut f64,
+}
+
+impl Kernel for Sum<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        let (blocks, area) = (self.shape.blocks(), self.shape.area());
+        let mut start = self.pixels.start;
+        while start < self.pixels.end {
+            let count = (self.pixels.end - start).min(PIXELS);
+            let mut to = self.sums;
+            for i in 0..blocks {
+                let mut j = i;
+                while j < blocks {
+                    // SAFETY: pixels are inside the map, `to` has a block for each pair.
+                    unsafe {
+                        let left = self.features.as_ptr().add((i * area + start) * LANES);
+                        let right = self.features.as_ptr().add((j * area + start) * LANES);
+                        let columns = match (L::REGISTERS, j + 1 < blocks) {
+                            (Registers::Wide, true) => add_blocks::<L, 8, 2>(left, right, area * LANES, count, to),
+                            (Registers::Wide, false) => add_blocks::<L, 16, 1>(left, right, 0, count, to),
+                            (Registers::Narrow, _) => add_blocks::<L, 4, 1>(left, right, 0, count, to),
+                        };
+                        to = to.add(columns * BLOCK);
+                        j += columns;
+                    }
+                }
+            }
+            start += count;
+        }
+    }
+}
+
+/// Adds the products of 16 channels by `COLUMNS` blocks of 16, `step` floats apart, over `count` pixels; `ROWS` channels of
+/// the left side at a time. Returns the number of blocks added.
+#[inline(always)]
+unsafe fn add_blocks<L: Lanes, const ROWS: usize, const COLUMNS: usize>(
+    left: *const f32,
+    right: *const f32,
+    step: usize,
+    count: usize,
+    to: *mut f64,
+) -> usize {
+    // SAFETY: both sides have `count` pixels, `to` 256 sums for each block.
+    unsafe {
+        for first in (0..LANES).step_by(ROWS) {
+            let mut sums = [[L::zero(); COLUMNS]; ROWS];
+            for pixel in 0..count {
+                let mut values = [L::zero(); COLUMNS];
+                for column in 0..COLUMNS {
+                    values[column] = L::load(right.add(column * step + pixel * LANES));
+                }
+                for row in 0..ROWS {
+                    let value = L::splat(*left.add(pixel * LANES + first + row));
+                    for column in 0..COLUMNS {
+                        sums[row][column] = value.mul_add(values[column], sums[row][column]);
+                    }
+                }
+            }
+            for row in 0..ROWS {
+                for column in 0..COLUMNS {
+                    let mut values = [0.0f32; LANES];
+                    sums[row][column].store(values.as_mut_ptr());
+                    for lane in 0..LANES {
+                        *to.add(column * BLOCK + (first + row) * LANES + lane) += f64::from(values[lane]);
+                    }
+                }
+            }
+        }
+    }
+    COLUMNS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            blocked::to_blocked,
+            isa::Isa,
+            matrix::to_column_blocks,
+            parallel::{Scoped, Scratch},
+            reference::{Random, relative},
+        },
+        *,
+    };
+
+    #[test]
+    fn difference_agrees_with_naive_sums() {
+        for (channels, height, width) in [(16, 3, 5), (48, 1, 1), (64, 31, 37)] {
+            let shape = FeatureShape::new(channels, height, width);
+            let mut random = Random::new(width);
+            let features = random.normal(shape.len());
+            let target = random.normal(channels * channels);
+            let symmetric: Vec<f32> =
+                (0..channels * channels).map(|k| target[k] + target[k % channels * channels + k / channels]).collect();
+            let area = shape.area();
+            let expected: Vec<f64> = (0..channels * channels)
+                .map(|k| {
+                    let (row, column) = (&features[k / channels * area..][..area], &features[k % channels * area..]);
+                    let sum: f64 = row.iter().zip(column).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+                    sum / area as f64 - f64::from(symmetric[k])
+                })
+                .collect();
+            let target = to_column_blocks(channels, channels, &symmetric);
+            let target = View::new(channels, channels, &target);
+            let blocked = to_blocked(&features, shape);
+            for isa in Isa::available() {
+                let mut found = Matrix::zeros(channels, channels);
+                let machine = Machine { isa, threads: &Scoped(3), scratch: &Scratch::new(1) };
+                GramSums::default().difference(machine, &blocked, shape, target, &mut found);
+                let by_row: Vec<f32> =
+                    (0..channels * channels).map(|k| found.view().value(k / channels, k % channels)).collect();
+                assert!(relative(&by_row, &expected) < 1e-6, "{isa} {shape:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! [`Lanes`] for AVX-512 (one register) and AVX2 with FMA (two registers).
+
+use std::{
+    arch::x86_64::*,
+    ops::{Add, Mul, Sub},
+};
+
+use super::lanes::{Lanes, Registers};
+
+/// One 512-bit register.
+#[derive(Clone, Copy)]
+pub struct Avx512(__m512);
+
+/// Two 256-bit registers: lanes 0..8 and 8..16.
+#[derive(Clone, Copy)]
+pub struct Avx2(__m256, __m256);
+
+macro_rules! operator {
+    ($name:ident, $method:ident, $wide:ident, $half:ident) => {
+        impl $name for Avx512 {
+            type Output = Self;
+            #[inline(always)]
+            fn $method(self, other: Self) -> Self {
+                // SAFETY: a value exists only where the CPU has AVX-512.
+                Avx512(unsafe { $wide(self.0, other.0) })
+            }
+        }
+        impl $name for Avx2 {
+            type Output = Self;
+            #[inline(always)]
+            fn $method(self, other: Self) -> Self {
+                // SAFETY: a value exists only where the CPU has AVX2.
+                unsafe { Avx2($half(self.0, other.0), $half(self.1, other.1)) }
+            }
+        }
+    };
+}
+operator!(Add, add, _mm512_add_ps, _mm256_add_ps);
+operator!(Sub, sub, _mm512_sub_ps, _mm256_sub_ps);
+operator!(Mul, mul, _mm512_mul_ps, _mm256_mul_ps);
+
+// SAFETY of all unsafe blocks below: constructors are called only where the CPU has the set (their contract), and a
+// value is proof that a constructor was called. Pointers are the caller's promise.
+
+impl Lanes for Avx512 {
+    const REGISTERS: Registers = Registers::Wide;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        Avx512(unsafe { _mm512_set1_ps(value) })
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        Avx512(unsafe { _mm512_loadu_ps(from) })
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        unsafe { _mm512_storeu_ps(to, self.0) }
+    }
+    #[inline(always)]
+    fn mul_add(self, factor: Self, addend: Self) -> Self {
+        Avx512(unsafe { _mm512_fmadd_ps(self.0, factor.0, addend.0) })
+    }
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        Avx512(unsafe { _mm512_max_ps(self.0, other.0) })
+    }
+    #[inline(always)]
+    fn positive(self) -> u16 {
+        unsafe { _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, _mm512_setzero_ps()) }
+    }
+    #[inline(always)]
+    fn keep(self, bits: u16) -> Self {
+        Avx512(unsafe { _mm512_maskz_mov_ps(bits, self.0) })
+    }
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        unsafe { _mm512_reduce_add_ps(self.0) }
+    }
+}
+
+impl Avx2 {
+    /// All bits of lane `k` set where bit `k` of `bits` is.
+    #[inline(always)]
+    unsafe fn spread(bits: u16) -> __m256 {
+        unsafe {
+            let each = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+            let chosen = _mm256_and_si256(_mm256_set1_epi32(i32::from(bits)), each);
+            _mm256_castsi256_ps(_mm256_cmpeq_epi32(chosen, each))
+        }
+    }
+}
+
+impl Lanes for Avx2 {
+    const REGISTERS: Registers = Registers::Narrow;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        let half = unsafe { _mm256_set1_ps(value) };
+        Avx2(half, half)
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        unsafe { Avx2(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        unsafe {
+            _mm256_storeu_ps(to, self.0);
+            _mm256_storeu_ps(to.add(8), self.1);
+        }
+    }
+    #[inline(always)]
+    fn mul_add(self, factor: Self, addend: Self) -> Self {
+        unsafe { Avx2(_mm256_fmadd_ps(self.0, factor.0, addend.0), _mm256_fmadd_ps(self.1, factor.1, addend.1)) }
+    }
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        unsafe { Avx2(_mm256_max_ps(self.0, other.0), _mm256_max_ps(self.1, other.1)) }
+    }
+    #[inline(always)]
+    fn positive(self) -> u16 {
+        unsafe {
+            let zero = _mm256_setzero_ps();
+            let low = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(self.0, zero)) as u16;
+            let high = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(self.1, zero)) as u16;
+            low | high << 8
+        }
+    }
+    #[inline(always)]
+    fn keep(self, bits: u16) -> Self {
+        unsafe { Avx2(_mm256_and_ps(self.0, Self::spread(bits)), _mm256_and_ps(self.1, Self::spread(bits >> 8))) }
+    }
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        unsafe {
+            let eight = _mm256_add_ps(self.0, self.1);
+            let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        }
+    }
+}

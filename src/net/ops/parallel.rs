@@ -1,0 +1,149 @@
+//! How kernels share their work among threads, without owning any.
+//!
+//! Inside ONNX Runtime the threads are its own (one pool for everything: two pools that spin against each other double
+//! the time of a step).
+
+use std::{
+    marker::PhantomData,
+    sync::{Mutex, MutexGuard, PoisonError, TryLockError},
+};
+
+use super::{blocked::Aligned, isa::Isa};
+
+/// Threads that take pieces of work.
+pub trait Parallel {
+    /// How many pieces run at once, at most.
+    fn threads(&self) -> usize;
+
+    /// Calls `work(0)`, ..., `work(count - 1)`, each once, in any order, on any thread; returns when all are done.
+    fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync));
+}
+
+/// The calling thread alone.
+pub struct Serial;
+
+impl Parallel for Serial {
+    fn threads(&self) -> usize {
+        1
+    }
+    fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {
+        (0..count).for_each(work);
+    }
+}
+
+/// Piece `k` of `count` pieces of `total` things, as even as can be.
+pub(super) fn share(total: usize, k: usize, count: usize) -> std::ops::Range<usize> {
+    total * k / count..total * (k + 1) / count
+}
+
+/// A slice that several pieces of work write, each its own part.
+#[derive(Clone, Copy)]
+pub(super) struct Shared<'a, T> {
+    start: *mut T,
+    len: usize,
+    borrowed: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: access goes through `at`, whose callers promise that pieces do not overlap.
+unsafe impl<T: Send> Send for Shared<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Shared<'_, T> {}
+
+impl<'a, T> Shared<'a, T> {
+    pub fn new(slice: &'a mut [T]) -> Self {
+        Shared { start: slice.as_mut_ptr(), len: slice.len(), borrowed: PhantomData }
+    }
+
+    /// The address of element `index`.
+    ///
+    /// # Safety
+    /// `index` is inside the slice, and what is written from there on is inside it too and nobody else's.
+    #[inline(always)]
+    pub unsafe fn at(&self, index: usize) -> *mut T {
+        debug_assert!(index < self.len);
+        // SAFETY: the caller's promise.
+        unsafe { self.start.add(index) }
+    }
+}
+
+/// Work buffers, one for each thread, kept from call to call and shared by all kernels.
+#[derive(Debug)]
+pub struct Scratch(Vec<Mutex<Aligned>>);
+
+impl Scratch {
+    pub fn new(threads: usize) -> Self {
+        Scratch((0..threads.max(1)).map(|_| Mutex::default()).collect())
+    }
+
+    /// A buffer nobody else uses, of at least `len` floats of unspecified (finite) content. It grows on first use.
+    pub(super) fn take(&self, len: usize) -> MutexGuard<'_, Aligned> {
+        let free = self.0.iter().find_map(|buffer| match buffer.try_lock() {
+            Ok(free) => Some(free),
+            Err(TryLockError::Poisoned(free)) => Some(free.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        });
+        // More threads at once than buffers: wait for one (it is held by a piece of work that waits for nobody).
+        let mut buffer = free.unwrap_or_else(|| self.0[0].lock().unwrap_or_else(PoisonError::into_inner));
+        buffer.grow(len);
+        buffer
+    }
+}
+
+/// What kernels run on: the instruction set, the threads, and their work buffers.
+#[derive(Clone, Copy)]
+pub struct Machine<'a> {
+    pub isa: Isa,
+    pub threads: &'a dyn Parallel,
+    pub scratch: &'a Scratch,
+}
+
+/// Threads made for each call: for tests of what the pieces share.
+#[cfg(test)]
+pub(crate) struct Scoped(pub usize);
+
+#[cfg(test)]
+impl Parallel for Scoped {
+    fn threads(&self) -> usize {
+        self.0
+    }
+    fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {
+        let next = std::sync::atomic::AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..self.0 {
+                scope.spawn(|| {
+                    loop {
+                        let piece = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        if piece >= count {
+                            break;
+                        }
+                        work(piece);
+                    }
+                });
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_cover_everything_once() {
+        for (total, count) in [(10, 3), (2, 5), (0, 4), (7, 7)] {
+            let all: Vec<usize> = (0..count).flat_map(|k| share(total, k, count)).collect();
+            assert_eq!(all, (0..total).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn scratch_is_exclusive_and_kept() {
+        let scratch = Scratch::new(2);
+        let (first, second) = (scratch.take(16), scratch.take(32));
+        assert_ne!(first.as_ptr(), second.as_ptr());
+        assert!(second.len() >= 32);
+        let address = first.as_ptr();
+        drop(first);
+        assert_eq!(scratch.take(8).as_ptr(), address);
+    }
+}

@@ -1,0 +1,287 @@
+//! The costs at one layer, and the gradient that they and the layers above give its convolution.
+//!
+//! With F the layer's activations, G = F F^T / (H W), A and P the painting's Gram and the frame's features, L the head:
+//!
+//! ```text
+//! D         = L (G - A) L^T
+//! J_style   = style.scale * |D|^2                 dJ/dF = 4 style.scale / (H W) * L^T D L F
+//! J_content = content.scale * |F - P|^2           dJ/dF = 2 content.scale * (F - P)
+//! gradient  = [F > 0] * (upstream + style.weight * dJ_style/dF + content.weight * dJ_content/dF)
+//! ```
+//!
+//! (Gatys et al. 2016, equations 1 to 6; heads: `models/FORMAT.md`.) F is read twice, for G and for the gradient; it is
+//! never reordered or copied.
+
+use super::{
+    blocked::FeatureShape,
+    gram::GramSums,
+    isa::Kernel,
+    lanes::{LANES, Lanes, Registers},
+    matrix::{Matrix, View},
+    parallel::{Machine, Shared},
+    product::product,
+};
+
+/// What the value of a term is multiplied with, and what its gradient is multiplied with beyond that.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Factors {
+    pub scale: f32,
+    pub weight: f32,
+}
+
+/// The painting at this layer.
+#[derive(Clone, Copy, Debug)]
+pub struct StyleTarget<'a> {
+    /// A, (C, C).
+    pub gram: View<'a>,
+    /// L and its transpose, the rank padded with zeros to a multiple of 16; None is the identity.
+    pub head: Option<(View<'a>, View<'a>)>,
+}
+
+/// The gradient from the layers above.
+#[derive(Clone, Copy, Debug)]
+pub enum Upstream<'a> {
+    /// This is the last layer.
+    None,
+    /// Of the layer's own size, blocked.
+    Full(&'a [f32]),
+    /// Of the 2x2 average pool after the layer, blocked.
+    Pooled(&'a [f32]),
+}
+
+/// The terms measured at this layer.
+#[derive(Clone, Copy, Default)]
+pub struct Terms<'a> {
+    pub style: Option<(StyleTarget<'a>, Factors)>,
+    /// P, blocked like the activations.
+    pub content: Option<(&'a [f32], Factors)>,
+}
+
+/// Values of the terms; 0 where a term is not measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Values {
+    pub style: f64,
+    pub content: f64,
+}
+
+/// Work matrices of one layer, kept from call to call.
+#[derive(Debug)]
+pub struct Tap {
+    shape: FeatureShape,
+    sums: GramSums,
+    /// `G - A`, and later the slope `dJ/dF = slope * F`.
+    difference: Matrix,
+    /// `(G - A) L^T`, `L (G - A) L^T` and `D L`.
+    through_head: Option<[Matrix; 3]>,
+    /// Squared distance of the content in each row of pixels.
+    content: Vec<f64>,
+}
+
+impl Tap {
+    pub fn new(shape: FeatureShape) -> Self {
+        let difference = Matrix::zeros(shape.channels, shape.channels);
+        Tap { shape, sums: GramSums::default(), difference, through_head: None, content: vec![0.0; shape.height] }
+    }
+
+    /// Measures the terms and writes the gradient, blocked like `activations`.
+    ///
+    /// # Panics
+    /// If a buffer's length does not fit.
+    pub fn run(
+        &mut self,
+        machine: Machine<'_>,
+        activations: &[f32],
+        upstream: Upstream<'_>,
+        terms: Terms<'_>,
+        gradient: &mut [f32],
+    ) -> Values {
+        let shape = self.shape;
+        assert_eq!((activations.len(), gradient.len()), (shape.len(), shape.len()));
+        let fits = match upstream {
+            Upstream::None => true,
+            Upstream::Full(values) => values.len() == shape.len(),
+            Upstream::Pooled(values) => values.len() == shape.halved().len(),
+        };
+        assert!(fits && terms.content.is_none_or(|(target, _)| target.len() == shape.len()));
+        let style = terms.style.map_or(0.0, |(target, factors)| self.slope(machine, activations, target, factors));
+        self.content.resize(shape.height, 0.0);
+        let content = terms.content.map(|(target, factors)| (target, 2.0 * factors.scale * factors.weight));
+        let row = Row {
+            activations,
+            upstream,
+            content,
+            slope: terms.style.map(|_| self.difference.view()),
+            shape,
+            y: 0,
+            gradient: Shared::new(gradient),
+        };
+        let distances = Shared::new(&mut self.content);
+        machine.threads.run(shape.height, &|y| {
+            // SAFETY: the buffers fit the shape; row y and its distance belong to this piece alone.
+            unsafe { *distances.at(y) = machine.isa.run(Row { y, ..row }) };
+        });
+        let content =
+            terms.content.map_or(0.0, |(_, factors)| f64::from(factors.scale) * self.content.iter().sum::<f64>());
+        Values { style, content }
+    }
+
+    /// The value of the style term; leaves `4 scale weight / (H W) * L^T D L` in `self.difference`.
+    fn slope(&mut self, machine: Machine<'_>, activations: &[f32], target: StyleTarget<'_>, factors: Factors) -> f64 {
+        let Tap { shape, sums, difference, through_head, .. } = self;
+        sums.difference(machine, activations, *shape, target.gram, difference);
+        let factor = 4.0 * factors.scale * factors.weight / shape.area() as f32;
+        let value = match target.head {
+            None => {
+                let value = squares(difference);
+                difference.values_mut().iter_mut().for_each(|d| *d *= factor);
+                value
+            }
+            Some((head, transposed)) => {
+                let (rank, channels) = (head.rows(), head.columns());
+                let [right, seen, back] = through_head.get_or_insert_with(|| {
+                    [(channels, rank), (rank, rank), (rank, channels)].map(|(r, c)| Matrix::zeros(r, c))
+                });
+                right.set_product(machine, difference.view(), transposed);
+                seen.set_product(machine, head, right.view());
+                let value = squares(seen);
+                seen.values_mut().iter_mut().for_each(|d| *d *= factor);
+                back.set_product(machine, seen.view(), head);
+                difference.set_product(machine, transposed, back.view());
+                value
+            }
+        };
+        f64::from(factors.scale) * value
+    }
+}
+
+fn squares(matrix: &Matrix) -> f64 {
+    matrix.view().values().iter().map(|&value| f64::from(value).powi(2)).sum()
+}
+
+/// The gradient of one row of pixels; returns its squared content distance.
+#[derive(Clone, Copy)]
+struct Row<'a> {
+    activations: &'a [f32],
+    upstream: Upstream<'a>,
+    /// P and the factor of `F - P`.
+    content: Option<(&'a [f32], f32)>,
+    slope: Option<View<'a>>,
+    shape: FeatureShape,
+    y: usize,
+    gradient: Shared<'a, f32>,
+}
+
+impl Kernel for Row<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) -> f64 {
+        let blocks = self.shape.blocks();
+        let mut distance = 0.0;
+        let mut block = 0;
+        while block < blocks {
+            // SAFETY: blocks and pixels are inside the row.
+            unsafe {
+                let (squares, columns) = match (L::REGISTERS, block + 1 < blocks) {
+                    (Registers::Wide, true) => (self.columns::<L, 12, 2>(block), 2),
+                    (Registers::Wide, false) => (self.columns::<L, 12, 1>(block), 1),
+                    (Registers::Narrow, _) => (self.columns::<L, 6, 1>(block), 1),
+                };
+                distance += f64::from(squares.sum());
+                block += columns;
+            }
+        }
+        distance
+    }
+}
+
+impl Row<'_> {
+    /// Some blocks of all pixels, `COUNT` pixels at a time; returns their squared content distance.
+    #[inline(always)]
+    unsafe fn columns<L: Lanes, const COUNT: usize, const COLUMNS: usize>(&self, block: usize) -> L {
+        let width = self.shape.width;
+        let mut x = 0;
+        // SAFETY: pixels are inside the row.
+        unsafe {
+            let mut squares = L::zero();
+            while x + COUNT <= width {
+                squares = self.pixels::<L, COUNT, COLUMNS>(block, x, squares);
+                x += COUNT;
+            }
+            while x + 3 <= width {
+                squares = self.pixels::<L, 3, COLUMNS>(block, x, squares);
+                x += 3;
+            }
+            while x < width {
+                squares = self.pixels::<L, 1, COLUMNS>(block, x, squares);
+                x += 1;
+            }
+            squares
+        }
+    }
+
+    /// `16 * COLUMNS` channels of `COUNT` pixels; adds their squared content distance to `squares`.
+    #[inline(always)]
+    unsafe fn pixels<L: Lanes, const COUNT: usize, const COLUMNS: usize>(
+        &self,
+        block: usize,
+        x: usize,
+        mut squares: L,
+    ) -> L {
+        let shape = self.shape;
+        // SAFETY: the caller gives pixels inside the row.
+        unsafe {
+            let mut sums = [[L::zero(); COLUMNS]; COUNT];
+            for column in 0..COLUMNS {
+                for pixel in 0..COUNT {
+                    sums[pixel][column] = self.upstream(block + column, x + pixel);
+                }
+            }
+            if let Some(slope) = self.slope {
+                let left = self.activations.as_ptr().add(shape.at(0, self.y, x));
+                let mut right = [slope.values().as_ptr(); COLUMNS];
+                for (column, right) in right.iter_mut().enumerate() {
+                    *right = right.add((block + column) * slope.rows() * LANES);
+                }
+                sums = product::<L, COUNT, COLUMNS>(left, shape.area() * LANES, shape.blocks(), right, sums);
+            }
+            for column in 0..COLUMNS {
+                let at = shape.at(block + column, self.y, x);
+                for pixel in 0..COUNT {
+                    let activation = L::load(self.activations.as_ptr().add(at + pixel * LANES));
+                    let mut sum = sums[pixel][column];
+                    if let Some((target, factor)) = self.content {
+                        let difference = activation - L::load(target.as_ptr().add(at + pixel * LANES));
+                        sum = difference.mul_add(L::splat(factor), sum);
+                        squares = difference.mul_add(difference, squares);
+                    }
+                    sum.keep(activation.positive()).store(self.gradient.at(at + pixel * LANES));
+                }
+            }
+            squares
+        }
+    }
+
+    /// The gradient from above at one pixel.
+    #[inline(always)]
+    unsafe fn upstream<L: Lanes>(&self, block: usize, x: usize) -> L {
+        // SAFETY: the caller gives a pixel inside the row; a pooled pixel is checked against the pooled map.
+        unsafe {
+            match self.upstream {
+                Upstream::None => L::zero(),
+                Upstream::Full(values) => L::load(values.as_ptr().add(self.shape.at(block, self.y, x))),
+                Upstream::Pooled(values) => {
+                    let half = self.shape.halved();
+                    if self.y / 2 >= half.height || x / 2 >= half.width {
+                        return L::zero();
+                    }
+                    L::load(values.as_ptr().add(half.at(block, self.y / 2, x / 2))) * L::splat(0.25)
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "tap_tests.rs"]
+mod tests;

@@ -1,0 +1,121 @@
+//! Against `f64` in the plainest terms, on odd shapes, for every instruction set.
+
+use super::{
+    super::{
+        blocked::{to_blocked, to_planar},
+        isa::Isa,
+        matrix::to_column_blocks,
+        parallel::{Scoped, Scratch},
+        reference::{Random, relative, unpool_masked},
+    },
+    *,
+};
+
+struct Case {
+    shape: FeatureShape,
+    rank: Option<usize>,
+    style: bool,
+    content: bool,
+    /// 0 none, 1 full, 2 pooled.
+    upstream: usize,
+}
+
+/// `a` (rows, inner) times `b` (inner, columns).
+fn multiply(a: &[f64], b: &[f64], rows: usize, inner: usize, columns: usize) -> Vec<f64> {
+    (0..rows * columns)
+        .map(|k| (0..inner).map(|i| a[k / columns * inner + i] * b[i * columns + k % columns]).sum())
+        .collect()
+}
+
+fn transpose(a: &[f64], rows: usize, columns: usize) -> Vec<f64> {
+    (0..rows * columns).map(|k| a[k % rows * columns + k / rows]).collect()
+}
+
+fn f64s(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&v| f64::from(v)).collect()
+}
+
+const STYLE: Factors = Factors { scale: 0.3, weight: 7.0 };
+const CONTENT: Factors = Factors { scale: 0.02, weight: 3.0 };
+
+fn check(case: &Case) {
+    let Case { shape, .. } = *case;
+    let (c, area) = (shape.channels, shape.area());
+    let mut random = Random::new(shape.width + c);
+    let f: Vec<f32> = random.normal(shape.len()).iter().map(|v| v.max(0.0)).collect();
+    let painting = random.normal(c * 50);
+    let a = multiply(&f64s(&painting), &transpose(&f64s(&painting), c, 50), c, 50, c);
+    let a: Vec<f32> = a.iter().map(|v| (v / 100.0) as f32).collect();
+    let p = random.normal(shape.len());
+    let rank = case.rank.unwrap_or(c);
+    let head = random.normal(rank * c);
+    let (full, pooled) = (random.normal(shape.len()), random.normal(shape.halved().len()));
+
+    let mut expected = vec![0.0; shape.len()];
+    let mut values = Values::default();
+    if case.style {
+        let f = f64s(&f);
+        let g = multiply(&f, &transpose(&f, c, area), c, area, c);
+        let e: Vec<f64> = g.iter().zip(&a).map(|(g, a)| g / area as f64 - f64::from(*a)).collect();
+        let head: Vec<f64> = match case.rank {
+            Some(_) => f64s(&head),
+            None => (0..c * c).map(|k| f64::from(u8::from(k / c == k % c))).collect(),
+        };
+        let back = transpose(&head, rank, c);
+        let d = multiply(&multiply(&head, &e, rank, c, c), &back, rank, c, rank);
+        values.style = f64::from(STYLE.scale) * d.iter().map(|d| d * d).sum::<f64>();
+        let slope = multiply(&multiply(&back, &d, c, rank, rank), &head, c, rank, c);
+        let factor = 4.0 * f64::from(STYLE.scale * STYLE.weight) / area as f64;
+        let gradient = multiply(&slope, &f, c, c, area);
+        expected.iter_mut().zip(gradient).for_each(|(to, g)| *to += factor * g);
+    }
+    if case.content {
+        let differences: Vec<f64> = f.iter().zip(&p).map(|(f, p)| f64::from(*f) - f64::from(*p)).collect();
+        values.content = f64::from(CONTENT.scale) * differences.iter().map(|d| d * d).sum::<f64>();
+        let factor = 2.0 * f64::from(CONTENT.scale * CONTENT.weight);
+        expected.iter_mut().zip(differences).for_each(|(to, d)| *to += factor * d);
+    }
+    match case.upstream {
+        1 => expected.iter_mut().zip(&full).for_each(|(to, u)| *to += f64::from(*u)),
+        2 => {
+            let spread = unpool_masked(&f64s(&pooled), &vec![1.0; shape.len()], shape);
+            expected.iter_mut().zip(spread).for_each(|(to, u)| *to += u);
+        }
+        _ => {}
+    }
+    expected.iter_mut().zip(&f).for_each(|(to, f)| *to *= f64::from(u8::from(*f > 0.0)));
+
+    let padded = rank.next_multiple_of(LANES);
+    let gram = to_column_blocks(c, c, &a);
+    let transposed: Vec<f32> = (0..rank * c).map(|k| head[k % rank * c + k / rank]).collect();
+    let (head, transposed) = (to_column_blocks(rank, c, &head), to_column_blocks(c, rank, &transposed));
+    let head = case.rank.map(|_| (View::new(padded, c, &head), View::new(c, padded, &transposed)));
+    let target = StyleTarget { gram: View::new(c, c, &gram), head };
+    let (p, full, pooled) = (to_blocked(&p, shape), to_blocked(&full, shape), to_blocked(&pooled, shape.halved()));
+    let upstream = [Upstream::None, Upstream::Full(&full), Upstream::Pooled(&pooled)][case.upstream];
+    let terms =
+        Terms { style: case.style.then_some((target, STYLE)), content: case.content.then_some((&p[..], CONTENT)) };
+    for isa in Isa::available() {
+        let machine = Machine { isa, threads: &Scoped(2), scratch: &Scratch::new(1) };
+        let mut tap = Tap::new(shape);
+        let mut gradient = vec![f32::NAN; shape.len()];
+        for _ in 0..2 {
+            // The second run must find nothing left over from the first.
+            let found = tap.run(machine, &to_blocked(&f, shape), upstream, terms, &mut gradient);
+            assert!((found.style - values.style).abs() <= 2e-6 * values.style, "{isa} {found:?} {values:?}");
+            assert!((found.content - values.content).abs() <= 2e-6 * values.content, "{isa} {found:?} {values:?}");
+            assert!(relative(&to_planar(&gradient, shape), &expected) < 2e-6, "{isa} {shape:?}");
+        }
+    }
+}
+
+#[test]
+fn values_and_gradient_agree_with_f64() {
+    let shapes = [FeatureShape::new(16, 7, 9), FeatureShape::new(32, 4, 30), FeatureShape::new(48, 1, 1)];
+    for (index, shape) in shapes.into_iter().enumerate() {
+        check(&Case { shape, rank: None, style: true, content: false, upstream: index });
+        check(&Case { shape, rank: Some(shape.channels), style: true, content: true, upstream: (index + 1) % 3 });
+        check(&Case { shape, rank: Some(5), style: true, content: true, upstream: (index + 2) % 3 });
+        check(&Case { shape, rank: None, style: false, content: true, upstream: index });
+    }
+}

@@ -1,0 +1,113 @@
+//! Between two painted frames: the paint of the last one, carried along the motion to the frame that is shown.
+//!
+//! What is carried is the painted difference, picture minus frame; added to the new frame it follows the content at once,
+//! and errors of the flow misplace some paint instead of tearing the picture.
+
+use std::time::Instant;
+
+use super::paint::Painted;
+use crate::{
+    error::Result,
+    frame::Size,
+    motion::{DisFlow, DisSettings, Flow, Kernel, Plane, warp},
+};
+
+pub(super) struct Carry {
+    flow: DisFlow,
+    previous: Plane,
+    current: Plane,
+    /// The painted difference and its carried version: RGB planes, (3, h, w), -1..1.
+    difference: Vec<f32>,
+    carried: Vec<f32>,
+    /// Of which painted frame `difference` and `previous` are.
+    of: Option<Instant>,
+}
+
+impl Carry {
+    /// For pictures of this size.
+    pub fn new(size: Size) -> Self {
+        Carry {
+            // One thread: the other cores are painting.
+            flow: DisFlow::new(size, DisSettings { threads: 1, ..DisSettings::FAST }),
+            previous: Plane::new(size),
+            current: Plane::new(size),
+            difference: vec![0.0; 3 * size.area()],
+            carried: vec![0.0; 3 * size.area()],
+            of: None,
+        }
+    }
+
+    pub fn size(&self) -> Size {
+        self.flow.size()
+    }
+
+    /// The paint on another frame: `content` is that frame and `out` gets it painted, both RGB8 of this size.
+    pub fn carry(&mut self, painted: &Painted, content: &[u8], out: &mut [u8]) -> Result<()> {
+        if self.of != Some(painted.at) {
+            self.of = Some(painted.at);
+            luma(painted.content.pixels(), &mut self.previous);
+            let pairs = painted.picture.pixels().iter().zip(painted.content.pixels());
+            let area = self.difference.len() / 3;
+            for (i, (&picture, &content)) in pairs.enumerate() {
+                self.difference[i % 3 * area + i / 3] = (f32::from(picture) - f32::from(content)) / 255.0;
+            }
+        }
+        luma(content, &mut self.current);
+        let pair = self.flow.compute(&self.previous, &self.current)?;
+        warp(&self.difference, &pair.backward, Kernel::Bilinear, &mut self.carried);
+        let area = self.carried.len() / 3;
+        for (i, (out, &content)) in out.iter_mut().zip(content).enumerate() {
+            *out = (f32::from(content) + 255.0 * self.carried[i % 3 * area + i / 3] + 0.5) as u8;
+        }
+        Ok(())
+    }
+}
+
+/// Rec. 601 luma of RGB8, 0..1.
+fn luma(pixels: &[u8], plane: &mut Plane) {
+    for (y, rgb) in plane.data_mut().iter_mut().zip(pixels.chunks_exact(3)) {
+        let sum = 77 * u32::from(rgb[0]) + 150 * u32::from(rgb[1]) + 29 * u32::from(rgb[2]);
+        *y = sum as f32 * (1.0 / 65280.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Frame;
+
+    /// Smooth blobs at an offset, RGB8.
+    fn scene(size: Size, shift: f32) -> Vec<u8> {
+        let value = |i: usize| {
+            let (x, y) = ((i % size.width) as f32 - shift, (i / size.width) as f32);
+            (128.0 + 60.0 * (x * 0.3).sin() * (y * 0.23).cos() + 50.0 * (x * 0.11 + y * 0.17).sin()) as u8
+        };
+        (0..size.area()).flat_map(|i| [value(i); 3]).collect()
+    }
+
+    #[test]
+    fn paint_moves_with_what_it_is_on() {
+        let size = Size::new(96, 64);
+        let content = scene(size, 0.0);
+        // Paint: a gradient that is tied to the scene.
+        let paint = |shift: f32, i: usize| 20.0 * ((i / 3 % size.width) as f32 - shift) / 96.0;
+        let add = |content: &[u8], shift: f32| -> Vec<u8> {
+            content.iter().enumerate().map(|(i, &c)| (f32::from(c) + paint(shift, i)) as u8).collect()
+        };
+        let picture = add(&content, 0.0);
+        let painted = Painted {
+            content: Frame::new(size, content, 0),
+            picture: Frame::new(size, picture, 0),
+            at: Instant::now(),
+        };
+        let now = scene(size, 4.0);
+        let (expected, mut out) = (add(&now, 4.0), vec![0; now.len()]);
+        Carry::new(size).carry(&painted, &now, &mut out).expect("sizes agree");
+        let inner = |i: &usize| (12..size.width - 12).contains(&(i / 3 % size.width));
+        let error = |a: &[u8], b: &[u8]| {
+            let differences = (0..a.len()).filter(inner).map(|i| f32::from(a[i].abs_diff(b[i])));
+            differences.clone().sum::<f32>() / differences.count() as f32
+        };
+        assert!(error(&out, &expected) < 1.0, "{}", error(&out, &expected));
+    }
+}

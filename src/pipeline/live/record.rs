@@ -1,0 +1,199 @@
+//! The keeping stage: recordings and snapshots of what is shown.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use super::{Shown, TICK, panel::Panel};
+use crate::{
+    colour::Colour,
+    error::Result,
+    frame::{Frame, Size, TimeBase},
+    pipeline::link::{Closed, Receiver},
+    sink::{self, FrameSink, SinkOptions},
+};
+
+pub(super) struct Record {
+    pub panel: Arc<Panel>,
+    pub inbox: Receiver<Arc<Shown>>,
+    /// The name asked for on the command line; without it names are made of the time.
+    pub name: Option<PathBuf>,
+    pub overwrite: bool,
+}
+
+/// A recording under way.
+struct Recording {
+    sink: Box<dyn FrameSink>,
+    path: PathBuf,
+    copy: Frame,
+    /// pts of its first frame: a recording begins at zero.
+    zero: i64,
+    frames: u64,
+}
+
+impl Record {
+    /// Runs until nothing more is shown. A recording that cannot begin or go on is reported, and the run goes on; only
+    /// the one that the command line asked for must begin.
+    pub fn run(mut self) -> Result<()> {
+        let mut recording: Option<Recording> = None;
+        let mut snapshots = self.panel.controls().snapshots;
+        let mut must = self.name.is_some();
+        let mut last: Option<Arc<Shown>> = None;
+        loop {
+            let shown = match self.inbox.receive_within(TICK) {
+                Ok(shown) => shown,
+                Err(Closed) => break,
+            };
+            let controls = self.panel.controls();
+            // A snapshot of a paused picture is one of the last that was shown.
+            let newest = shown.as_ref().or(last.as_ref());
+            if let Some(newest) = newest.filter(|_| controls.snapshots != snapshots) {
+                snapshots = controls.snapshots;
+                self.snapshot(&newest.frame);
+            }
+            if !controls.recording {
+                self.finish(recording.take());
+            }
+            let Some(shown) = shown else { continue };
+            if controls.recording {
+                recording = self.keep(recording.take(), &shown.frame, std::mem::take(&mut must))?;
+            }
+            last = Some(shown);
+        }
+        self.finish(recording.take());
+        Ok(())
+    }
+
+    /// Writes a frame to the recording, which is begun if need be, and begun anew if the size has changed.
+    fn keep(&mut self, recording: Option<Recording>, frame: &Frame, must: bool) -> Result<Option<Recording>> {
+        let mut recording = match recording {
+            Some(recording) if recording.copy.size() == frame.size() => recording,
+            other => {
+                self.finish(other);
+                match self.begin(frame) {
+                    Ok(begun) => begun,
+                    Err(error) if must => return Err(error),
+                    Err(error) => {
+                        self.give_up(&error.to_string());
+                        return Ok(None);
+                    }
+                }
+            }
+        };
+        if let Err(error) = recording.write(frame) {
+            self.finish(Some(recording));
+            self.give_up(&error.to_string());
+            return Ok(None);
+        }
+        Ok(Some(recording))
+    }
+
+    fn begin(&mut self, frame: &Frame) -> Result<Recording> {
+        // A second recording under the name of the first would replace it.
+        let path = self.name.take().unwrap_or_else(|| stamped("mp4"));
+        let rate = if frame.duration > 0 { 1e6 / frame.duration as f64 } else { 30.0 };
+        let options = options(frame.size(), Some(rate.round().max(1.0)), self.overwrite);
+        let sink = sink::create(&path, &options)?;
+        self.panel.notify(format!("recording {}", path.display()));
+        let copy = Frame::new(frame.size(), vec![0; frame.pixels().len()], 0);
+        Ok(Recording { sink, path, copy, zero: frame.pts, frames: 0 })
+    }
+
+    fn finish(&self, recording: Option<Recording>) {
+        let Some(Recording { sink, path, frames, .. }) = recording else { return };
+        match sink.finish() {
+            Ok(()) => self.panel.notify(format!("recorded {} ({frames} frames)", path.display())),
+            Err(error) => {
+                log::error!("{error}");
+                self.panel.notify(error.to_string());
+            }
+        }
+    }
+
+    fn give_up(&self, reason: &str) {
+        log::error!("recording stopped: {reason}");
+        self.panel.notify(format!("recording stopped: {reason}"));
+        self.panel.change(|controls| controls.recording = false);
+    }
+
+    fn snapshot(&self, frame: &Frame) {
+        let path = stamped("png");
+        match save(&path, frame) {
+            Ok(()) => self.panel.notify(format!("saved {}", path.display())),
+            Err(error) => {
+                log::error!("{error}");
+                self.panel.notify(error.to_string());
+            }
+        }
+    }
+}
+
+impl Recording {
+    fn write(&mut self, shown: &Frame) -> Result<()> {
+        // What is shown is shared and keeps its time; the copy counts from the recording's start.
+        self.copy.pixels_mut().copy_from_slice(shown.pixels());
+        (self.copy.pts, self.copy.duration) = (shown.pts - self.zero, shown.duration);
+        self.frames += 1;
+        self.sink.write(&self.copy)
+    }
+}
+
+fn save(path: &Path, frame: &Frame) -> Result<()> {
+    let mut sink = sink::create(path, &options(frame.size(), None, false))?;
+    sink.write(frame)?;
+    sink.finish()
+}
+
+fn options(size: Size, frame_rate: Option<f64>, overwrite: bool) -> SinkOptions {
+    SinkOptions {
+        size,
+        time_base: TimeBase::MICROSECONDS,
+        frame_rate,
+        frames: None,
+        pixel_aspect: (1, 1),
+        // A camera's pictures and a screen's are sRGB, as good as BT.709 here.
+        colour: Colour { primaries: 1, transfer: 1, ..Colour::guess(size) },
+        codec: None,
+        crf: None,
+        copy_from: None,
+        start: None,
+        duration: None,
+        overwrite,
+        live: true,
+    }
+}
+
+/// `stylize-20260131-235959-123.EXTENSION`, UTC.
+fn stamped(extension: &str) -> PathBuf {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    PathBuf::from(format!("stylize-{}.{extension}", stamp(now.as_secs(), now.subsec_millis())))
+}
+
+/// The date by Howard Hinnant's `civil_from_days` (chrono-compatible low-level date algorithms).
+fn stamp(seconds: u64, milliseconds: u32) -> String {
+    let (days, rest) = (seconds / 86_400 + 719_468, seconds % 86_400);
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + 400 * era + u64::from(month <= 2);
+    let (hours, minutes) = (rest / 3600, rest / 60 % 60);
+    format!("{year}{month:02}{day:02}-{hours:02}{minutes:02}{:02}-{milliseconds:03}", rest % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stamps_are_dates() {
+        assert_eq!(stamp(0, 0), "19700101-000000-000");
+        assert_eq!(stamp(951_782_399, 7), "20000228-235959-007");
+        assert_eq!(stamp(951_868_800, 0), "20000301-000000-000");
+        assert_eq!(stamp(1_769_903_999, 999), "20260131-235959-999");
+    }
+}

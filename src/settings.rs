@@ -1,0 +1,173 @@
+//! What the user can set about the painting, its presets and its limits. No command line, no files.
+
+use crate::{
+    error::{Error, Result},
+    motion::{DisSettings, ReliabilitySettings},
+    warm_start::{Pace, WarmStart},
+};
+
+/// How content and style are weighed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Balance {
+    /// One knob, 0 (the frame) to 1 (the painting), that means the same at any size and with any network.
+    Strength(f64),
+    /// alpha and beta of the course: `J = alpha J_content + beta J_style` with the course's constants.
+    Course { content: f64, style: f64 },
+}
+
+impl Balance {
+    /// alpha and beta of the course's example, 10 and 40.
+    pub const COURSE: Balance = Balance::Course { content: 10.0, style: 40.0 };
+
+    /// beta for an alpha of 1, both costs relative to their targets' energy: from 0.3, a hint of colour, over 10 in the
+    /// middle to 300, textures that nearly ignore the frame.
+    pub fn style_weight(strength: f64) -> f64 {
+        10f64.powf(3.0 * strength - 0.5)
+    }
+}
+
+/// Which optimizer moves the pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OptimizerKind {
+    #[default]
+    Adam,
+    Lbfgs,
+}
+
+/// Settings of the painting.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// The longer side of the picture that is optimized, in pixels; the output keeps the input's size.
+    pub size: usize,
+    /// Optimizer steps for each frame.
+    pub steps: usize,
+    /// Optimizer steps for the first frame, and after a cut: half of them spent on smaller pictures.
+    pub first_steps: usize,
+    pub balance: Balance,
+    /// tau, the weight of total variation beside an alpha of 1.
+    pub tv: f64,
+    pub optimizer: OptimizerKind,
+    /// Adam's step size, in units of the full range of a colour (0..1).
+    pub rate: f64,
+    /// What a frame starts from.
+    pub warm_start: WarmStart,
+    /// gamma, the weight of the temporal cost beside an alpha of 1.
+    pub temporal: f64,
+    /// How carefully motion is looked for, and when it is believed.
+    pub flow: DisSettings,
+    pub reliability: ReliabilitySettings,
+    /// How fast paint of what age may change.
+    pub pace: Pace,
+    /// Of the faint noise that gives flat areas of the first frame something to paint on.
+    pub seed: u64,
+    /// How much of the frame's fine detail comes back in the enlarged output: 0 none, 1 all; between, strong edges first.
+    pub detail: f64,
+}
+
+/// Settings under one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Preset {
+    Draft,
+    #[default]
+    Balanced,
+    Best,
+}
+
+impl Preset {
+    pub fn settings(self) -> Settings {
+        let (size, steps, first_steps) = match self {
+            Preset::Draft => (256, 1, 60),
+            Preset::Balanced => (400, 3, 100),
+            Preset::Best => (720, 8, 200),
+        };
+        Settings { size, steps, first_steps, ..Settings::default() }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            size: 400,
+            steps: 3,
+            first_steps: 100,
+            balance: Balance::Strength(0.5),
+            tv: 20.0,
+            optimizer: OptimizerKind::Adam,
+            rate: 0.02,
+            warm_start: WarmStart::default(),
+            temporal: 100.0,
+            flow: DisSettings::FAST,
+            reliability: ReliabilitySettings::default(),
+            pace: Pace::default(),
+            seed: 0,
+            detail: 0.5,
+        }
+    }
+}
+
+impl Settings {
+    /// Checks every setting against its range.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] with the name, the range and what was found.
+    pub fn validate(&self) -> Result<()> {
+        within("size", self.size as f64, 32.0, 8192.0, "between 32 and 8192 pixels")?;
+        within("steps", self.steps as f64, 1.0, 1e5, "between 1 and 100000")?;
+        within("first-steps", self.first_steps as f64, 1.0, 1e5, "between 1 and 100000")?;
+        within("tv", self.tv, 0.0, 1e6, "between 0 and 1e6")?;
+        within("temporal-weight", self.temporal, 0.0, 1e9, "between 0 and 1e9")?;
+        within("temporal-weight", self.temporal, 0.0, 1e9, "between 0 and 1e9")?;
+        within("rate", self.rate, 1e-5, 1.0, "between 0.00001 and 1")?;
+        within("detail", self.detail, 0.0, 1.0, "between 0 and 1")?;
+        match self.balance {
+            Balance::Strength(strength) => within("strength", strength, 0.0, 1.0, "between 0 and 1"),
+            Balance::Course { content, style } => {
+                within("content-weight", content, 0.0, 1e12, "between 0 and 1e12")?;
+                within("style-weight", style, 0.0, 1e12, "between 0 and 1e12")?;
+                if content == 0.0 && style == 0.0 {
+                    let expected = "positive where --content-weight is 0";
+                    return Err(Error::Setting { name: "style-weight", expected, found: "0".into() });
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// NaN is in no range.
+fn within(name: &'static str, value: f64, least: f64, most: f64, expected: &'static str) -> Result<()> {
+    if value >= least && value <= most {
+        return Ok(());
+    }
+    Err(Error::Setting { name, expected, found: value.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_are_valid() {
+        for preset in [Preset::Draft, Preset::Balanced, Preset::Best] {
+            preset.settings().validate().expect("a preset");
+        }
+    }
+
+    #[test]
+    fn settings_out_of_range_are_named() {
+        let wrong = [
+            (Settings { size: 0, ..Settings::default() }, "--size"),
+            (Settings { steps: 0, ..Settings::default() }, "--steps"),
+            (Settings { detail: f64::NAN, ..Settings::default() }, "--detail"),
+            (Settings { balance: Balance::Strength(-0.1), ..Settings::default() }, "--strength"),
+            (
+                Settings { balance: Balance::Course { content: 0.0, style: 0.0 }, ..Settings::default() },
+                "--style-weight",
+            ),
+        ];
+        for (settings, name) in wrong {
+            let message = settings.validate().expect_err(name).to_string();
+            assert!(message.starts_with(name), "{message}");
+        }
+    }
+}

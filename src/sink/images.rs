@@ -1,0 +1,204 @@
+//! Pictures and numbered sequences of them.
+
+use std::{fs::File, io::BufWriter, path::Path};
+
+use image::{ExtendedColorType, ImageEncoder, ImageFormat, codecs::jpeg::JpegEncoder};
+
+use super::{FrameSink, SinkOptions, part::Part};
+use crate::{
+    error::{Error, Result},
+    frame::{Frame, Size},
+    source::images::Pattern,
+};
+
+/// JPEG quality of 100: nothing visible is lost.
+const JPEG_QUALITY: u8 = 95;
+
+/// Writes sRGB pictures: one under its name when it is finished, or a sequence, each when it is written.
+#[derive(Debug)]
+pub struct ImageSink {
+    size: Size,
+    format: ImageFormat,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Single { part: Part, written: bool },
+    Sequence { pattern: Pattern, next: u64, overwrite: bool },
+}
+
+impl ImageSink {
+    /// `output` is a name or a pattern such as `frames/%05d.png`, which is numbered from 1.
+    ///
+    /// # Errors
+    /// As of [`create`](super::create); also if a single picture is to take several frames.
+    pub fn create(output: &Path, options: &SinkOptions) -> Result<Self> {
+        let refuse = |reason: String| Error::Output { path: output.to_owned(), reason };
+        let format = ImageFormat::from_path(output)
+            .map_err(|_| refuse("its format is unknown; use .png, .jpg, .webp, .bmp or .tiff".to_owned()))?;
+        let place = match Pattern::parse(output) {
+            Some(pattern) => {
+                if !pattern.folder().is_dir() {
+                    let folder = pattern.folder().display();
+                    return Err(refuse(format!("the folder {folder} does not exist; make it first")));
+                }
+                if options.copy_from.as_deref().and_then(Pattern::parse).is_some_and(|input| input.is_same(&pattern)) {
+                    return Err(refuse("it is the input; choose another name".to_owned()));
+                }
+                if !options.overwrite
+                    && let Some(&number) = pattern.existing()?.first()
+                {
+                    let name = pattern.path(number);
+                    return Err(refuse(format!("{} exists; use --overwrite (-y) to replace it", name.display())));
+                }
+                Place::Sequence { pattern, next: 1, overwrite: options.overwrite }
+            }
+            None => {
+                if let Some(frames @ 2..) = options.frames {
+                    let reason = format!(
+                        "it is a single picture, but there are {frames} frames; name a video, or a sequence such as \
+                         frames/%05d.png"
+                    );
+                    return Err(refuse(reason));
+                }
+                let part = Part::create(output, options.copy_from.as_deref(), options.overwrite)?;
+                Place::Single { part, written: false }
+            }
+        };
+        Ok(ImageSink { size: options.size, format, place })
+    }
+}
+
+impl FrameSink for ImageSink {
+    fn write(&mut self, frame: &Frame) -> Result<()> {
+        if frame.size() != self.size {
+            return Err(Error::SizeMismatch { expected: self.size, found: frame.size() });
+        }
+        match &mut self.place {
+            Place::Single { part, written } => {
+                if *written {
+                    return Err(Error::Output {
+                        path: part.target().to_owned(),
+                        reason: "it is a single picture, but there is more than one frame".to_owned(),
+                    });
+                }
+                *written = true;
+                encode(part, self.format, frame)
+            }
+            Place::Sequence { pattern, next, overwrite } => {
+                let part = Part::create(&pattern.path(*next), None, *overwrite)?;
+                *next += 1;
+                encode(&part, self.format, frame)?;
+                part.complete()
+            }
+        }
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        match self.place {
+            Place::Single { part, written: true } => part.complete(),
+            Place::Single { part, written: false } => {
+                Err(Error::Output { path: part.target().to_owned(), reason: "there was no frame to write".to_owned() })
+            }
+            Place::Sequence { .. } => Ok(()),
+        }
+    }
+}
+
+fn encode(part: &Part, format: ImageFormat, frame: &Frame) -> Result<()> {
+    let failed = |error: image::ImageError| match error {
+        image::ImageError::IoError(source) => Error::io("write", part.target())(source),
+        other => Error::Output { path: part.target().to_owned(), reason: other.to_string() },
+    };
+    let file = File::create(part.path()).map_err(Error::io("write", part.target()))?;
+    let mut writer = BufWriter::new(file);
+    let Size { width, height } = frame.size();
+    let (width, height, colour) = (width as u32, height as u32, ExtendedColorType::Rgb8);
+    if format == ImageFormat::Jpeg {
+        let encoder = JpegEncoder::new_with_quality(&mut writer, JPEG_QUALITY);
+        encoder.write_image(frame.pixels(), width, height, colour).map_err(failed)?;
+    } else {
+        image::write_buffer_with_format(&mut writer, frame.pixels(), width, height, colour, format).map_err(failed)?;
+    }
+    // A full disk shows when the buffer is emptied.
+    writer.into_inner().map_err(|error| Error::io("write", part.target())(error.into_error()))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        colour::Colour,
+        frame::TimeBase,
+        source::{FrameSource, SourceOptions, images::ImageSource},
+    };
+
+    const SIZE: Size = Size::new(6, 4);
+
+    fn frame(value: u8) -> Frame {
+        Frame::new(SIZE, (0..3 * SIZE.area()).map(|index| value + index as u8).collect(), 0)
+    }
+
+    fn options() -> SinkOptions {
+        SinkOptions {
+            size: SIZE,
+            time_base: TimeBase::per_frame(25.0),
+            frame_rate: Some(25.0),
+            frames: None,
+            pixel_aspect: (1, 1),
+            colour: Colour::bt709(),
+            codec: None,
+            crf: None,
+            copy_from: None,
+            start: None,
+            duration: None,
+            overwrite: false,
+            live: false,
+        }
+    }
+
+    #[test]
+    fn a_sequence_comes_back_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let pattern = folder.path().join("a%03d.png");
+        let mut sink = ImageSink::create(&pattern, &options()).unwrap();
+        for value in [10, 20, 30] {
+            sink.write(&frame(value)).unwrap();
+        }
+        Box::new(sink).finish().unwrap();
+        assert!(folder.path().join("a001.png").exists());
+        let mut source = ImageSource::open(&pattern, &SourceOptions::default()).unwrap();
+        for value in [10, 20, 30] {
+            assert_eq!(source.next().unwrap().unwrap().pixels(), frame(value).pixels());
+        }
+        assert!(source.next().unwrap().is_none());
+        let error = ImageSink::create(&pattern, &options()).unwrap_err().to_string();
+        assert!(error.contains("a001.png exists"), "{error}");
+        let same = SinkOptions { copy_from: Some(pattern.clone()), overwrite: true, ..options() };
+        let error = ImageSink::create(&pattern, &same).unwrap_err().to_string();
+        assert!(error.contains("it is the input"), "{error}");
+    }
+
+    #[test]
+    fn a_single_picture_takes_one_frame() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.png", "a.jpg", "a.bmp", "a.webp", "a.tiff"] {
+            let path = folder.path().join(name);
+            let mut sink = Box::new(ImageSink::create(&path, &options()).unwrap());
+            sink.write(&frame(50)).unwrap();
+            assert!(sink.write(&frame(60)).unwrap_err().to_string().contains("more than one frame"));
+            assert!(!path.exists(), "not before it is finished");
+            sink.finish().unwrap();
+            let picture = crate::source::images::load_picture(&path).unwrap();
+            let difference = picture.pixels().iter().zip(frame(50).pixels()).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(difference <= Some(if name == "a.jpg" { 6 } else { 0 }), "{name}: {difference:?}");
+        }
+        let wrong = Frame::new(Size::new(1, 1), vec![0; 3], 0);
+        let mut sink = ImageSink::create(&folder.path().join("b.png"), &options()).unwrap();
+        assert!(matches!(sink.write(&wrong), Err(Error::SizeMismatch { .. })));
+        assert!(Box::new(sink).finish().unwrap_err().to_string().contains("no frame"));
+        assert!(!folder.path().join("b.png").exists());
+    }
+}

@@ -1,0 +1,136 @@
+//! From a decoded picture (any pixel format, matrix, range, orientation) to an upright RGB8 frame.
+
+use ffmpeg_next::{chroma, color, ffi, format::Pixel, frame};
+
+use super::{hdr::ToneMap, orientation::Orientation};
+use crate::{
+    colour::Colour,
+    error::Result,
+    ffmpeg::scaler::{CHROMA_LEFT, ChromaPosition, Scaler, Side},
+    frame::{Frame, FramePool, Size},
+};
+
+/// Sixteen bits a channel, in the machine's byte order.
+const DEEP: Pixel = if cfg!(target_endian = "big") { Pixel::RGB48BE } else { Pixel::RGB48LE };
+
+/// Converts a stream's frames. What is made for one frame (scaler, buffers) is used again for the next.
+pub(super) struct Converter {
+    /// The stored size of the first frame; later frames of another size are scaled to it.
+    stored: Size,
+    orientation: Orientation,
+    scaler: Option<Scaler>,
+    /// RGB24 in stored orientation; the library may write beyond a row's end, so never straight into a frame.
+    rgb: frame::Video,
+    /// For high dynamic range: RGB48 and its way to RGB24.
+    deep: Option<(frame::Video, ToneMap)>,
+    pool: FramePool,
+}
+
+impl Converter {
+    /// For a stream that begins with the picture `first`.
+    pub fn new(first: &frame::Video, orientation: Orientation) -> Self {
+        let stored = size(first);
+        let deep = colour(first).is_hdr().then(|| {
+            let picture = frame::Video::new(DEEP, stored.width as u32, stored.height as u32);
+            (picture, ToneMap::new(colour(first)))
+        });
+        Converter {
+            stored,
+            orientation,
+            scaler: None,
+            rgb: frame::Video::new(Pixel::RGB24, stored.width as u32, stored.height as u32),
+            deep,
+            pool: FramePool::new(),
+        }
+    }
+
+    /// Size of the frames that come out.
+    pub fn size(&self) -> Size {
+        self.orientation.apply_to_size(self.stored)
+    }
+
+    /// The colours of what is delivered, of which `decoded` is an example.
+    pub fn colour_of_result(&self, decoded: &frame::Video) -> Colour {
+        if self.deep.is_some() { Colour::bt709() } else { colour(decoded) }
+    }
+
+    pub fn convert(&mut self, decoded: &frame::Video, pts: i64) -> Result<Frame> {
+        let side = side(decoded);
+        let scaler = match &mut self.scaler {
+            Some(scaler) if scaler.source() == side => scaler,
+            stale => {
+                let format = if self.deep.is_some() { DEEP } else { Pixel::RGB24 };
+                stale.insert(Scaler::new(side, Side::rgb(format, self.stored))?)
+            }
+        };
+        match &mut self.deep {
+            None => scaler.run(decoded, &mut self.rgb)?,
+            Some((deep, tone_map)) => {
+                scaler.run(decoded, deep)?;
+                let (from, to) = (deep.stride(0), self.rgb.stride(0));
+                let rows = deep.data(0).chunks_exact(from).zip(self.rgb.data_mut(0).chunks_exact_mut(to));
+                for (deep, shallow) in rows {
+                    tone_map.row(&deep[..6 * self.stored.width], shallow);
+                }
+            }
+        }
+        let mut frame = self.pool.frame(self.orientation.apply_to_size(self.stored), pts);
+        self.orientation.copy(self.rgb.data(0), self.rgb.stride(0), self.stored, frame.pixels_mut());
+        Ok(frame)
+    }
+}
+
+/// Width and height of a decoded picture.
+pub(super) fn size(decoded: &frame::Video) -> Size {
+    Size::new(decoded.width() as usize, decoded.height() as usize)
+}
+
+/// What a decoded picture says of its colours; what it leaves open is filled in as players do.
+pub(super) fn colour(decoded: &frame::Video) -> Colour {
+    let guess = Colour::guess(size(decoded));
+    // SAFETY: the frame is valid; the three enumerations are H.273's code points, which fit a byte.
+    let (matrix, primaries, transfer) = unsafe {
+        let frame = decoded.as_ptr();
+        ((*frame).colorspace as u8, (*frame).color_primaries as u8, (*frame).color_trc as u8)
+    };
+    Colour {
+        matrix: if Colour::is_known_matrix(matrix) { matrix } else { guess.matrix },
+        primaries,
+        transfer,
+        full_range: match decoded.color_range() {
+            color::Range::JPEG => true,
+            color::Range::MPEG => false,
+            color::Range::Unspecified => is_jpeg(decoded.format()),
+        },
+    }
+}
+
+/// The older pixel formats whose very name says full range.
+fn is_jpeg(format: Pixel) -> bool {
+    matches!(format, Pixel::YUVJ420P | Pixel::YUVJ422P | Pixel::YUVJ444P | Pixel::YUVJ440P | Pixel::YUVJ411P)
+}
+
+fn side(decoded: &frame::Video) -> Side {
+    let Colour { matrix, full_range, .. } = colour(decoded);
+    Side { format: decoded.format(), size: size(decoded), matrix, full_range, chroma: chroma_position(decoded) }
+}
+
+fn chroma_position(decoded: &frame::Video) -> ChromaPosition {
+    use chroma::Location;
+    // SAFETY: the descriptor table is static; an unknown format gives null.
+    let (halved_x, halved_y) = unsafe {
+        match ffi::av_pix_fmt_desc_get(decoded.format().into()).as_ref() {
+            Some(descriptor) => (descriptor.log2_chroma_w > 0, descriptor.log2_chroma_h > 0),
+            None => (false, false),
+        }
+    };
+    let (x, y) = match decoded.chroma_location() {
+        Location::Unspecified | Location::Left => CHROMA_LEFT,
+        Location::Center => (128, 128),
+        Location::TopLeft => (0, 0),
+        Location::Top => (128, 0),
+        Location::BottomLeft => (0, 256),
+        Location::Bottom => (128, 256),
+    };
+    (if halved_x { x } else { 0 }, if halved_y { y } else { 0 })
+}

@@ -1,0 +1,347 @@
+//! The algorithm: Gatys' objective, solved frame by frame, each from the last one's solution.
+//!
+//! For every frame c: start from the picture painted last, take a few optimizer steps down
+//! `J(x) = alpha J_content(x, c) + beta J_style(x, painting)`, keep x within the colours there are, and show it. The first
+//! frame, and one after a cut, is solved coarse to fine.
+
+use std::sync::Arc;
+
+use ndarray::{Array2, Array3, ArrayView3, Zip};
+
+mod adjust;
+
+pub use adjust::Style;
+
+use crate::{
+    cost::{style::StyleTarget, temporal},
+    engine::{Choice, Engines, Losses, Objective, Units, Weights},
+    error::Result,
+    frame::{Frame, Size},
+    motion::{Observer, Seen},
+    net::{session::Runtime, vgg::Vgg},
+    optim::{Optimizer, adam::Adam, lbfgs::Lbfgs},
+    settings::{Balance, OptimizerKind, Settings},
+    tensor::{self, Resampler},
+    warm_start::Carrier,
+};
+
+/// A style picture and its weight among the others.
+pub struct Painting {
+    pub picture: Frame,
+    pub weight: f32,
+}
+
+/// Amplitude of the noise in the first frame's start, of 1: below what is seen, enough to break a flat area's symmetry.
+const NOISE: f32 = 0.02;
+/// No level of the pyramid has a shorter side than this many pixels.
+const COARSEST: usize = 64;
+/// How much shorter the last step of a first frame is than its first ones: long steps leave grain.
+const SETTLED: f32 = 0.9;
+/// Levels of the first frame's pyramid, each half as large as the one after it.
+const LEVELS: usize = 3;
+
+/// Paints frames one after the other.
+pub struct Stylizer {
+    runtime: Runtime,
+    vgg: Arc<Vgg>,
+    engines: Arc<Engines>,
+    settings: Settings,
+    paintings: Vec<Painting>,
+    resampler: Resampler,
+    /// From coarse to fine; the last is the one that every frame is painted on. Empty before the first frame.
+    canvases: Vec<Canvas>,
+    /// Both from the first frame on.
+    observer: Option<Observer>,
+    carrier: Option<Carrier>,
+    /// What the canvases are measured against.
+    style: Style,
+    watch: Option<Watch>,
+}
+
+/// Is told of every step of a first frame: the step, how many there are, the losses. False cuts the rest short.
+pub type Watch = Box<dyn FnMut(usize, usize, &Losses) -> bool + Send>;
+
+/// A size at which pictures are optimized: the objective there, the optimizer's state, the frame and the picture.
+struct Canvas {
+    objective: Box<dyn Objective + Send>,
+    optimizer: Box<dyn Optimizer + Send>,
+    /// c, the frame: RGB, 0..1, (3, H, W).
+    content: Array3<f32>,
+    /// x, the painted picture, alike.
+    picture: Array3<f32>,
+    /// Where the frame's steps began, for the temporal cost.
+    start: Array3<f32>,
+    losses: Losses,
+}
+
+/// A painted frame.
+pub struct Painted<'a> {
+    /// x: RGB, 0..1, (3, H, W), at the working size.
+    pub picture: &'a Array3<f32>,
+    /// The costs where the last step began.
+    pub losses: &'a Losses,
+    /// Optimizer steps spent on this frame.
+    pub steps: usize,
+}
+
+impl Stylizer {
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) if the settings are not valid.
+    ///
+    /// # Panics
+    /// If there is no painting.
+    pub fn new(runtime: Runtime, vgg: Arc<Vgg>, paintings: Vec<Painting>, settings: Settings) -> Result<Self> {
+        let engines = Arc::new(Engines::new(runtime.clone(), Arc::clone(&vgg), Choice::Auto));
+        Self::with_engines(engines, runtime, vgg, paintings, settings)
+    }
+
+    /// As [`Stylizer::new`] with engines that were chosen before for this network: several stylizers can share them.
+    pub fn with_engines(
+        engines: Arc<Engines>,
+        runtime: Runtime,
+        vgg: Arc<Vgg>,
+        paintings: Vec<Painting>,
+        settings: Settings,
+    ) -> Result<Self> {
+        settings.validate()?;
+        assert!(!paintings.is_empty(), "at least one painting");
+        Ok(Stylizer {
+            engines,
+            style: Style::default(),
+            runtime,
+            vgg,
+            settings,
+            paintings,
+            resampler: Resampler::new(),
+            canvases: Vec::new(),
+            observer: None,
+            carrier: None,
+            watch: None,
+        })
+    }
+
+    /// Paints the next frame: RGB, 0..1, (3, H, W). All frames of a video have one size.
+    pub fn paint(&mut self, frame: ArrayView3<f32>) -> Result<Painted<'_>> {
+        if self.canvases.is_empty() {
+            self.set_up(tensor::size_of(frame))?;
+        }
+        let frame = frame.as_standard_layout();
+        // Taken out while the rest of self is at work, and back in whatever comes of it.
+        let mut observer = self.observer.take().expect("set_up makes it");
+        let steps = self.paint_observed(&mut observer, frame.view());
+        self.observer = Some(observer);
+        let steps = steps?;
+        let canvas = self.canvases.last().expect("set_up makes canvases");
+        Ok(Painted { picture: &canvas.picture, losses: &canvas.losses, steps })
+    }
+
+    fn paint_observed(&mut self, observer: &mut Observer, frame: ArrayView3<f32>) -> Result<usize> {
+        let seen = observer.observe(frame.as_slice().expect("standard layout"))?;
+        let held = ArrayView3::from_shape(frame.raw_dim(), seen.frame).expect("a frame of this size");
+        if seen.cut { self.first_frame(held) } else { self.next_frame(held, &seen) }
+    }
+
+    /// Watches over first frames, which take many steps.
+    pub fn watch(&mut self, watch: Watch) {
+        self.watch = Some(watch);
+    }
+
+    /// The next frame is painted as a first frame.
+    pub fn restart(&mut self) {
+        if let Some(observer) = &mut self.observer {
+            observer.restart();
+        }
+    }
+
+    /// From the last solution, carried along the motion.
+    fn next_frame(&mut self, frame: ArrayView3<f32>, seen: &Seen) -> Result<usize> {
+        let canvas = self.canvases.last_mut().expect("set_up makes canvases");
+        let carrier = self.carrier.as_mut().expect("set_up makes it");
+        let picture = canvas.picture.as_slice_mut().expect("tensors here are contiguous");
+        let before = canvas.content.as_slice().expect("tensors here are contiguous");
+        carrier.carry(self.settings.warm_start, self.settings.steps, picture, before, seen, &mut *canvas.optimizer);
+        canvas.look_at(frame)?;
+        let temporal = (self.settings.temporal > 0.0).then_some((self.settings.temporal, seen.mask));
+        canvas.start.assign(&canvas.picture);
+        for _ in 0..self.settings.steps {
+            canvas.step(temporal)?;
+        }
+        carrier.spent(self.settings.steps);
+        Ok(self.settings.steps)
+    }
+
+    /// Coarse to fine: large strokes are settled on small pictures, where they are few pixels long and steps are cheap.
+    fn first_frame(&mut self, frame: ArrayView3<f32>) -> Result<usize> {
+        let steps = steps_of_levels(self.settings.first_steps, self.canvases.len());
+        let (mut done, all) = (0, steps.iter().sum());
+        let mut painted: Option<(Array3<f32>, Array3<f32>)> = None;
+        let noise = noise(tensor::size_of(frame), self.settings.seed);
+        for (canvas, steps) in self.canvases.iter_mut().zip(steps) {
+            let mut content = Array3::zeros(canvas.content.dim());
+            self.resampler.planes(&frame.to_owned(), &mut content);
+            canvas.look_at(content.view())?;
+            canvas.optimizer.reset();
+            match painted.take() {
+                None => self.resampler.planes(&noise, &mut canvas.picture),
+                Some((coarse, coarse_content)) => {
+                    self.resampler.planes(&(coarse - coarse_content), &mut canvas.picture);
+                }
+            }
+            canvas.picture += &content;
+            canvas.clamp();
+            let watch = &mut self.watch;
+            canvas.settle(steps, |step, losses| watch.as_mut().is_none_or(|watch| watch(done + step, all, losses)))?;
+            done += steps;
+            painted = Some((canvas.picture.clone(), content));
+        }
+        self.carrier.as_mut().expect("set_up makes it").begin(all);
+        Ok(all)
+    }
+
+    /// Makes the canvases for frames of this size, and measures the paintings at each.
+    fn set_up(&mut self, size: Size) -> Result<()> {
+        self.observer = Some(Observer::new(size, self.settings.flow, self.settings.reliability));
+        self.carrier = Some(Carrier::new(size, self.settings.pace));
+        self.style = Style::measure(&self.runtime, &self.vgg, &self.paintings, size)?;
+        for (level, size) in pyramid(size).into_iter().enumerate() {
+            let targets = self.targets(level);
+            let units = match self.settings.balance {
+                Balance::Strength(_) => Units::Relative,
+                Balance::Course { .. } => Units::Course,
+            };
+            let mut objective = self.engines.objective(size, units)?;
+            objective.set_style(targets);
+            objective.set_weights(self.weights());
+            let length = 3 * size.area();
+            let rate = self.settings.rate as f32;
+            let optimizer: Box<dyn Optimizer + Send> = match self.settings.optimizer {
+                OptimizerKind::Adam => Box::new(Adam::new(length, rate)),
+                OptimizerKind::Lbfgs => Box::new(Lbfgs::new(length, rate)),
+            };
+            self.canvases.push(Canvas {
+                objective,
+                optimizer,
+                content: tensor::zeros(size),
+                picture: tensor::zeros(size),
+                start: tensor::zeros(size),
+                losses: Losses::default(),
+            });
+        }
+        Ok(())
+    }
+
+    fn weights(&self) -> Weights {
+        let (content, style) = match self.settings.balance {
+            Balance::Strength(strength) => (1.0, Balance::style_weight(strength)),
+            Balance::Course { content, style } => (content, style),
+        };
+        Weights { content, style, tv: self.settings.tv }
+    }
+
+    /// The paintings' Grams at a level of the pyramid, as targets.
+    fn targets(&self, level: usize) -> Vec<StyleTarget> {
+        let target = |(gram, tap): (&Array2<f32>, &crate::net::vgg::Tap)| match self.settings.balance {
+            Balance::Strength(_) => StyleTarget::relative(gram.clone(), tap.head.clone()),
+            Balance::Course { .. } => StyleTarget::course(gram.clone(), tap.head.clone()),
+        };
+        self.style.levels[level].iter().zip(&self.vgg.taps).map(target).collect()
+    }
+}
+
+impl Canvas {
+    /// Takes a frame as the content from now on.
+    fn look_at(&mut self, frame: ArrayView3<f32>) -> Result<()> {
+        self.content.assign(&frame);
+        self.objective.set_content(frame)
+    }
+
+    /// One step down the objective. `temporal` is gamma and c: the picture is held to where the frame started, as far as c
+    /// says.
+    fn step(&mut self, temporal: Option<(f64, &[f32])>) -> Result<()> {
+        let shape = self.picture.raw_dim();
+        let (objective, losses) = (&mut self.objective, &mut self.losses);
+        let start = self.start.as_slice().expect("tensors here are contiguous");
+        let mut evaluate = |x: &[f32], gradient: &mut [f32]| {
+            let picture = ArrayView3::from_shape(shape, x).expect("x is the picture");
+            let view = ndarray::ArrayViewMut3::from_shape(shape, &mut *gradient).expect("alike to the picture");
+            losses.clone_from(objective.evaluate(picture, view)?);
+            let mut total = losses.total;
+            if let Some((weight, reliability)) = temporal {
+                total += weight * temporal::value_and_add_gradient(x, start, reliability, weight, gradient);
+            }
+            Ok(total as f32)
+        };
+        let x = self.picture.as_slice_mut().expect("tensors here are contiguous");
+        self.optimizer.step(x, &mut evaluate)?;
+        self.clamp();
+        Ok(())
+    }
+
+    /// Many steps from a rough start, as long as `go_on` says so. The second half of them grow shorter: long steps leave
+    /// grain.
+    fn settle(&mut self, steps: usize, mut go_on: impl FnMut(usize, &Losses) -> bool) -> Result<()> {
+        for step in 0..steps {
+            if let Some(gains) = self.optimizer.gains() {
+                let late = (2.0 * step as f32 / steps as f32 - 1.0).max(0.0);
+                gains.fill(1.0 - SETTLED * late);
+            }
+            self.step(None)?;
+            if !go_on(step + 1, &self.losses) {
+                break;
+            }
+        }
+        if let Some(gains) = self.optimizer.gains() {
+            gains.fill(1.0);
+        }
+        Ok(())
+    }
+
+    /// Projects the picture onto the colours there are.
+    fn clamp(&mut self) {
+        Zip::from(&mut self.picture).for_each(|x| *x = x.clamp(0.0, 1.0));
+    }
+}
+
+/// The sizes of the pyramid, from coarse to fine.
+fn pyramid(size: Size) -> Vec<Size> {
+    let level = |halvings: usize| Size::new(size.width >> halvings, size.height >> halvings);
+    let fits = |size: &Size| size.width.min(size.height) >= COARSEST;
+    let mut sizes: Vec<Size> = (1..LEVELS).map(level).take_while(fits).collect();
+    sizes.reverse();
+    sizes.push(size);
+    sizes
+}
+
+/// The steps of each level: the finest gets half of them, the others share the rest; each at least one.
+fn steps_of_levels(steps: usize, levels: usize) -> Vec<usize> {
+    let coarse = levels - 1;
+    let mut shares = vec![(steps / 2).checked_div(coarse).unwrap_or(0).max(1); coarse];
+    shares.push(steps.saturating_sub(shares.iter().sum()).max(1));
+    shares
+}
+
+/// Uniform noise around zero, the same for the same seed.
+fn noise(size: Size, seed: u64) -> Array3<f32> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    Array3::from_shape_simple_fn((3, size.height, size.width), || NOISE * (2.0 * random.f32() - 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pyramid_ends_at_the_full_size_and_stays_large_enough() {
+        let size = Size::new;
+        assert_eq!(pyramid(size(320, 180)), [size(160, 90), size(320, 180)]);
+        assert_eq!(pyramid(size(640, 361)), [size(160, 90), size(320, 180), size(640, 361)]);
+        assert_eq!(pyramid(size(40, 33)), [size(40, 33)]);
+    }
+
+    #[test]
+    fn every_level_gets_its_steps() {
+        assert_eq!(steps_of_levels(100, 3), [25, 25, 50]);
+        assert_eq!(steps_of_levels(100, 1), [100]);
+        assert_eq!(steps_of_levels(1, 3), [1, 1, 1]);
+    }
+}

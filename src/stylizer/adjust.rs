@@ -1,0 +1,142 @@
+//! Changing a running stylizer: its style, strength, steps and size, without starting the picture over.
+
+use ndarray::Array2;
+
+use super::{Painting, Stylizer, pyramid};
+use crate::{
+    cost::style,
+    engine::host,
+    error::Result,
+    frame::Size,
+    net::{session::Runtime, vgg::Vgg},
+    settings::Balance,
+    tensor::Resampler,
+};
+
+/// What paintings are reduced to: their Grams, by level of the pyramid for one frame size, and by tap.
+#[derive(Clone, Default)]
+pub struct Style {
+    pub(super) levels: Vec<Vec<Array2<f32>>>,
+}
+
+impl Style {
+    /// Measures paintings for frames of this size. A painting is brought to the canvas's width: it hangs as wide as the
+    /// frame, so that brush strokes have the same share of the picture at any size.
+    pub fn measure(runtime: &Runtime, vgg: &Vgg, paintings: &[Painting], frame: Size) -> Result<Self> {
+        let mut resampler = Resampler::new();
+        let mut levels = Vec::new();
+        for canvas in pyramid(frame) {
+            let mut by_tap: Vec<Vec<(Array2<f32>, f32)>> = vgg.taps.iter().map(|_| Vec::new()).collect();
+            for painting in paintings {
+                let size = hung(painting.picture.size(), canvas.width, vgg.smallest_side());
+                let picture = resampler.tensor(&painting.picture, size);
+                let grams = host::grams(runtime, vgg, picture.view())?;
+                for (tap, gram) in by_tap.iter_mut().zip(grams) {
+                    tap.push((gram, painting.weight));
+                }
+            }
+            levels.push(by_tap.iter().map(|grams| style::blend(grams)).collect());
+        }
+        Ok(Style { levels })
+    }
+
+    /// The style at `t` on the way from this one (0) to another (1) that was measured for the same size. Grams are means
+    /// of products, so a weighted mean of two is the Gram of a picture that is partly one, partly the other.
+    pub fn toward(&self, other: &Style, t: f32) -> Style {
+        let mix = |(a, b): (&Array2<f32>, &Array2<f32>)| a * (1.0 - t) + b * t;
+        let level = |(a, b): (&Vec<Array2<f32>>, &Vec<Array2<f32>>)| a.iter().zip(b).map(mix).collect();
+        Style { levels: self.levels.iter().zip(&other.levels).map(level).collect() }
+    }
+}
+
+impl Stylizer {
+    /// Builds what frames of this size need now, not at the first frame.
+    pub fn prepare(&mut self, size: Size) -> Result<()> {
+        if self.canvases.is_empty() { self.set_up(size) } else { Ok(()) }
+    }
+
+    /// The style that is painted.
+    pub fn style(&self) -> &Style {
+        &self.style
+    }
+
+    /// Paints in another style, measured for the same frame size and network, from the next step on.
+    ///
+    /// # Panics
+    /// If it was measured for another number of levels.
+    pub fn set_style(&mut self, style: Style) {
+        assert_eq!(style.levels.len(), self.canvases.len(), "a style measured for this frame size");
+        self.style = style;
+        for level in 0..self.canvases.len() {
+            let targets = self.targets(level);
+            self.canvases[level].objective.set_style(targets);
+        }
+        self.soften();
+    }
+
+    /// Weighs content and style otherwise, within the same kind of [`Balance`].
+    pub fn set_balance(&mut self, balance: Balance) {
+        self.settings.balance = balance;
+        let weights = self.weights();
+        self.canvases.iter_mut().for_each(|canvas| canvas.objective.set_weights(weights));
+        self.soften();
+    }
+
+    /// Old paint changes slowly; what it was painted for is no longer wanted.
+    fn soften(&mut self) {
+        if let Some(carrier) = &mut self.carrier {
+            carrier.begin(0);
+        }
+    }
+
+    /// Takes this many steps for each frame.
+    pub fn set_steps(&mut self, steps: usize) {
+        self.settings.steps = steps;
+    }
+
+    /// Goes on with another stylizer's picture, resampled to this one's size. Both must be [prepared](Self::prepare);
+    /// nothing is taken over from one that has not painted yet.
+    pub fn take_over(&mut self, from: &Stylizer) -> Result<()> {
+        let (Some(old), Some(new)) = (from.canvases.last(), self.canvases.last_mut()) else { return Ok(()) };
+        let (Some(seen), Some(observer), Some(carrier)) = (&from.observer, &mut self.observer, &mut self.carrier)
+        else {
+            return Ok(());
+        };
+        if !seen.has_begun() {
+            return Ok(());
+        }
+        self.resampler.planes(&old.content, &mut new.content);
+        self.resampler.planes(&old.picture, &mut new.picture);
+        new.clamp();
+        new.optimizer.reset();
+        // The motion of the next frame is looked for against the frame that was painted last.
+        observer.restart();
+        observer.observe(new.content.as_slice().expect("tensors here are contiguous"))?;
+        carrier.begin(self.settings.first_steps);
+        Ok(())
+    }
+}
+
+/// A painting's size on a canvas of this width, no side under `smallest`.
+fn hung(painting: Size, width: usize, smallest: usize) -> Size {
+    let height = (painting.height * width + painting.width / 2) / painting.width;
+    Size::new(width.max(smallest), height.max(smallest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_painting_hangs_as_wide_as_the_frame() {
+        assert_eq!(hung(Size::new(1000, 500), 320, 16), Size::new(320, 160));
+        assert_eq!(hung(Size::new(1000, 5), 320, 16), Size::new(320, 16));
+    }
+
+    #[test]
+    fn a_style_on_the_way_is_a_weighted_mean() {
+        let style = |value: f32| Style { levels: vec![vec![Array2::from_elem((2, 2), value)]] };
+        let half = style(1.0).toward(&style(3.0), 0.25);
+        assert_eq!(half.levels[0][0], Array2::from_elem((2, 2), 1.5));
+    }
+}

@@ -1,0 +1,190 @@
+//! The start of a frame: what of the last frame's solution is taken along, and how fast each pixel may change.
+//!
+//! What is carried is not the picture but the *painted difference* d = x - c between picture and frame:
+//!
+//! `x_t = c_t + carry(x_{t-1} - c_{t-1})`
+//!
+//! so the picture follows the frame at once, whatever the motion. Where the motion is not reliable the difference comes from
+//! what looks alike (`motion::rematch`): paint is never thrown away, so that moving things stay painted. With it goes the optimizer's state, and
+//! for each pixel the age of its paint: fresh paint takes large steps until it looks like the rest, old paint small ones so
+//! that it does not crawl.
+
+use crate::{
+    frame::Size,
+    motion::{Kernel, Seen, SplineWarp, warp},
+    optim::Optimizer,
+};
+
+/// What a frame starts from. All but [`WarmStart::Full`] are there to compare with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum WarmStart {
+    /// The frame itself.
+    Content,
+    /// The last picture.
+    Previous,
+    /// The last picture, warped.
+    Warped,
+    /// The last picture and the optimizer's state, warped.
+    WarpedMoments,
+    /// The painted difference and the optimizer's state, warped, none where the motion is not reliable.
+    Difference,
+    /// The painted difference and the optimizer's state, warped; from a place that looks alike where the motion is not
+    /// reliable; each pixel at a pace of its own.
+    #[default]
+    Full,
+}
+
+/// Numbers of [`WarmStart::Full`]: factors on the optimizer's rate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// For fresh paint.
+    pub fresh: f32,
+    /// Steps after which that has come down to the factor of old paint, but for 1/e.
+    pub ripening: f32,
+    /// For old paint that moves.
+    pub moving: f32,
+    /// For old paint at rest; it falls further the longer it rests.
+    pub resting: f32,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Pace { fresh: 0.8, ripening: 8.0, moving: 0.3, resting: 0.15 }
+    }
+}
+
+/// Share of its age that paint keeps where the motion is not reliable: it comes from a place that looks alike.
+const KEPT_AGE: f32 = 0.3;
+/// Reliability at and below which paint counts as fresh, and at and above which it ages undisturbed.
+const DOUBT: (f32, f32) = (0.2, 0.6);
+/// Steps at rest after which paint is a quarter as fast as when it came to rest. The square makes all that it will ever move
+/// finite: a still scene comes to rest.
+const REST: f32 = 60.0;
+
+/// Carries pictures of one size from frame to frame. All buffers are allocated when it is made.
+pub struct Carrier {
+    size: Size,
+    pace: Pace,
+    /// Steps that each pixel's paint has seen.
+    age: Vec<f32>,
+    /// Scratch: (3, h, w), (3, h, w).
+    difference: Vec<f32>,
+    carried: Vec<f32>,
+    splines: SplineWarp,
+}
+
+impl Carrier {
+    pub fn new(size: Size, pace: Pace) -> Self {
+        let planes = || vec![0.0; 3 * size.area()];
+        let splines = SplineWarp::new(3 * size.area());
+        Carrier { size, pace, age: vec![0.0; size.area()], difference: planes(), carried: planes(), splines }
+    }
+
+    /// A first frame was painted in so many steps.
+    pub fn begin(&mut self, steps: usize) {
+        self.age.fill(steps as f32);
+    }
+
+    /// Replaces `picture`, the solution for the frame `before`, with the start for the frame that was `seen`, and sets the
+    /// pace of the `steps` that follow. All are RGB, (3, h, w).
+    pub fn carry(
+        &mut self,
+        how: WarmStart,
+        steps: usize,
+        picture: &mut [f32],
+        before: &[f32],
+        seen: &Seen,
+        optimizer: &mut dyn Optimizer,
+    ) {
+        match how {
+            WarmStart::Content => {
+                picture.copy_from_slice(seen.frame);
+                optimizer.reset();
+            }
+            WarmStart::Previous => {}
+            WarmStart::Warped | WarmStart::WarpedMoments => {
+                self.carried.copy_from_slice(picture);
+                self.splines.warp(&self.carried, seen.backward, picture);
+                if how == WarmStart::Warped {
+                    optimizer.reset();
+                } else {
+                    self.carry_state(seen, optimizer, |_| 1.0);
+                }
+            }
+            WarmStart::Difference => {
+                let hard = |mask: f32| if mask > 0.5 { 1.0 } else { 0.0 };
+                self.carry_difference(picture, before, seen, hard);
+                self.carry_state(seen, optimizer, hard);
+            }
+            WarmStart::Full => {
+                self.carry_difference(picture, before, seen, |_| 1.0);
+                self.carry_state(seen, optimizer, |_| 1.0);
+                self.grow_old(seen);
+                self.set_gains(seen, optimizer, steps);
+            }
+        }
+    }
+
+    /// The steps that were just spent on every pixel.
+    pub fn spent(&mut self, steps: usize) {
+        self.age.iter_mut().for_each(|age| *age += steps as f32);
+    }
+
+    fn carry_difference(&mut self, picture: &mut [f32], before: &[f32], seen: &Seen, share: impl Fn(f32) -> f32) {
+        for ((d, x), c) in self.difference.iter_mut().zip(&*picture).zip(before) {
+            *d = x - c;
+        }
+        self.splines.warp(&self.difference, seen.backward, &mut self.carried);
+        let area = self.size.area();
+        let planes = picture.chunks_exact_mut(area).zip(self.carried.chunks_exact(area));
+        for ((x, d), c) in planes.zip(seen.frame.chunks_exact(area)) {
+            for (((x, d), c), mask) in x.iter_mut().zip(d).zip(c).zip(seen.mask) {
+                *x = (c + share(*mask) * d).clamp(0.0, 1.0);
+            }
+        }
+    }
+
+    fn carry_state(&mut self, seen: &Seen, optimizer: &mut dyn Optimizer, share: impl Fn(f32) -> f32) {
+        let area = self.size.area();
+        for vector in optimizer.state() {
+            warp(vector, seen.backward, Kernel::Bilinear, &mut self.carried);
+            for (to, from) in vector.chunks_exact_mut(area).zip(self.carried.chunks_exact(area)) {
+                for ((to, from), mask) in to.iter_mut().zip(from).zip(seen.mask) {
+                    *to = share(*mask) * from;
+                }
+            }
+        }
+    }
+
+    fn grow_old(&mut self, seen: &Seen) {
+        let carried = &mut self.carried[..self.size.area()];
+        warp(&self.age, seen.backward, Kernel::Bilinear, carried);
+        for ((age, from), mask) in self.age.iter_mut().zip(carried).zip(seen.mask) {
+            *age = *from * (KEPT_AGE + (1.0 - KEPT_AGE) * trust(*mask));
+        }
+    }
+
+    fn set_gains(&mut self, seen: &Seen, optimizer: &mut dyn Optimizer, steps: usize) {
+        let Some(gains) = optimizer.gains() else { return };
+        let pace = self.pace;
+        // More steps a frame are shorter ones: what a frame may change grows with their root.
+        let share = (steps as f32).sqrt().recip();
+        for plane in gains.chunks_exact_mut(self.size.area()) {
+            for ((gain, age), still) in plane.iter_mut().zip(&self.age).zip(seen.still) {
+                let resting = pace.resting * (REST / (REST + age)).powi(2);
+                let old = pace.moving + (resting - pace.moving) * still;
+                *gain = share * (old + (pace.fresh - old) * (-age / pace.ripening).exp());
+            }
+        }
+    }
+
+    /// The age of the paint at each pixel, in steps, (h, w).
+    pub fn age(&self) -> &[f32] {
+        &self.age
+    }
+}
+
+/// 0 below the first bound of doubt, 1 above the second, straight between.
+fn trust(mask: f32) -> f32 {
+    ((mask - DOUBT.0) / (DOUBT.1 - DOUBT.0)).clamp(0.0, 1.0)
+}
