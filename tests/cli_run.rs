@@ -262,7 +262,10 @@ fn a_second_ctrl_c_stops_at_once() {
     match status.code() {
         Some(130) => assert!(!folder.path("out.mp4").exists()),
         _ if folder.path("out.mp4").exists() => assert!(!times(text(&folder.path("out.mp4"))).is_empty()),
-        code => assert_eq!(code, Some(1), "{rest:?}"),
+        code => {
+            assert_eq!(code, Some(1), "{status}: {rest:?}");
+            assert!(rest.iter().any(|line| line.contains("stopped before the first frame")), "{rest:?}");
+        }
     }
 }
 

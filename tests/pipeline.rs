@@ -214,6 +214,15 @@ fn a_stop_finishes_what_is_under_way() {
 }
 
 #[test]
+fn a_stop_before_the_first_frame_leaves_nothing() {
+    let stop = AtomicBool::new(true);
+    let (report, written) = run(11, [Fault::None; 3], &stop, Box::new(Silent));
+    let report = report.expect("a stop is no failure");
+    assert!(report.stopped && report.frames == 0);
+    assert!(!written.finished && written.frames.is_empty());
+}
+
+#[test]
 fn the_monitor_sees_the_newest_frame() {
     let (sender, receiver) = Link::Latest.open();
     for pts in 0..3 {

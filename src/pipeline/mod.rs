@@ -83,10 +83,11 @@ pub struct Report {
 
 /// Runs the stages until the source ends or `stop` is set; `meanwhile` runs on the calling thread (a window, say).
 ///
-/// A stop is a regular end: what was decoded is painted, written and finished.
+/// A stop is a regular end: what was decoded is painted, written and finished. Without any frame the sink is dropped
+/// unfinished: a stop that came too early leaves no output.
 ///
 /// # Errors
-/// That of the stage that failed first; the sink is then dropped unfinished. [`Error::NoFrames`] if there was no frame.
+/// That of the stage that failed first; the sink is then dropped unfinished. [`Error::NoFrames`] if the source had no frame.
 pub fn run(stages: Stages, stop: &AtomicBool, meanwhile: impl FnOnce()) -> Result<Report> {
     let (to_painter, painter_inbox) = Link::Blocking(1).open();
     let (to_encoder, encoder_inbox) = Link::Blocking(1).open();
@@ -110,6 +111,9 @@ pub fn run(stages: Stages, stop: &AtomicBool, meanwhile: impl FnOnce()) -> Resul
         // Only a stage that failed itself has an error; its neighbours end quietly when their link closes.
         let (decoded, painted, encoded) = (join(decoding), join(painting), join(encoding));
         let (decoded, painted, encoded) = (decoded?, painted?, encoded?);
+        if encoded.frames == 0 && !decoded.stopped {
+            return Err(Error::NoFrames);
+        }
         let elapsed = began.elapsed();
         let busy = [decoded.busy, painted, encoded.busy];
         let warnings = decoded.damage.into_iter().chain(encoded.warnings).collect();
@@ -246,7 +250,7 @@ impl Encode<'_> {
             let began = Instant::now();
             let Item::Work(mut work) = item else {
                 if encoded.frames == 0 {
-                    return Err(Error::NoFrames);
+                    return Ok(encoded);
                 }
                 encoded.warnings.extend_from_slice(sink.warnings());
                 sink.finish()?;

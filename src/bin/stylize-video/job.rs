@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use stylize::{
     pipeline::{self, Painter, Stages, Work},
     sink::{self, SinkOptions},
@@ -62,6 +62,9 @@ pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<()> {
     display.close();
     let report = report?;
     report.warnings.iter().for_each(|warning| display.warn(warning));
+    if report.stopped && report.frames == 0 {
+        bail!("stopped before the first frame was painted; nothing is written");
+    }
     if report.stopped {
         display.line("stopped: what was painted so far is kept");
     }
