@@ -1,12 +1,13 @@
 //! The objective `J = alpha J_content + beta J_style + tau TV`, value and gradient at a picture.
 //!
 //! Two engines for one objective, tested against each other: [`host`] runs a forward and a backward graph and computes
-//! the costs between them in Rust, readable as the paper; [`fused`] runs a whole step as one graph. [`Engines`]
-//! chooses.
+//! the costs between them in Rust, readable as the paper; [`fused`] runs a whole evaluation as one graph; [`resident`] takes
+//! whole steps, the optimizer's part too, without leaving the device. [`Engines`] chooses.
 
 mod choice;
 pub mod fused;
 pub mod host;
+pub mod resident;
 
 pub use choice::{Choice, Engines};
 

@@ -13,7 +13,7 @@ use crate::frame::Size;
 /// 0.035; -0.7: 0.57, 0.71, 0.046; -0.75: 0.62, 0.93, 0.055 (and rings).
 const KEYS: f32 = -0.7;
 /// A position this near to a pixel's centre is that pixel: nothing is resampled where nothing moves.
-const SNAP: f32 = 1.0 / 64.0;
+pub(crate) const SNAP: f32 = 1.0 / 64.0;
 
 /// How values between pixels are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,7 +155,7 @@ pub struct SplineWarp {
 }
 
 /// The pole of the cubic spline's prefilter, sqrt(3) - 2.
-const POLE: f32 = -0.267_949_2;
+pub(crate) const POLE: f32 = -0.267_949_2;
 /// Pixels after which the pole's powers are below 1e-5: the start of the recursion looks no further.
 const HORIZON: usize = 9;
 

@@ -5,11 +5,11 @@
 //! - ReLU: `g` where the output is positive, else 0;
 //! - average pooling: `g / 4` at each of the four pixels; the quarter is folded into the convolution before it.
 
-use ndarray::Array4;
+use ndarray::{Array1, Array4};
 
 use super::{
     onnx::{Attribute, GraphWriter},
-    vgg::{Conv, Layer, MapShape, Vgg},
+    vgg::{Layer, MapShape, Vgg},
 };
 use crate::frame::Size;
 
@@ -17,6 +17,44 @@ use crate::frame::Size;
 pub const PICTURE: &str = "picture";
 /// Name of the picture's gradient, (1, 3, H, W).
 pub const GRADIENT: &str = "gradient";
+
+/// How feature maps and cotangents are held.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Storage {
+    Single,
+    /// Half precision, sums in single. Features are `features` times what they are, a power of two: a VGG that takes
+    /// colours in 0..255 has features in the thousands, and half precision ends at 65504. ReLU and pooling are homogeneous,
+    /// so the factor is put on the first convolution's weights and on every bias.
+    Half {
+        features: f32,
+    },
+}
+
+impl Storage {
+    /// What features are multiplied with.
+    pub fn scale(self) -> f32 {
+        match self {
+            Storage::Single => 1.0,
+            Storage::Half { features } => features,
+        }
+    }
+
+    fn constant(self, graph: &mut GraphWriter, name: &str, shape: &[usize], values: &[f32]) -> String {
+        match self {
+            Storage::Single => graph.constant(name, shape, values),
+            Storage::Half { .. } => graph.constant_half(name, shape, values),
+        }
+    }
+}
+
+/// How ReLU's derivative is written: in both cases a factor of 0 or 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mask {
+    /// A hard sigmoid of [`STEP_SLOPE`]: stays in the blocked layout of the CPU.
+    Steep,
+    /// The sign of the map, which is never negative: right in half precision too, where that slope is infinite.
+    Sign,
+}
 
 /// Name of a layer's output, (1, C, H, W), after ReLU.
 pub fn map_name(layer: usize) -> String {
@@ -35,7 +73,8 @@ const STEP_SLOPE: f32 = 1e30;
 /// Picture in, the output of each of `outputs` (layer indices) out.
 pub fn forward(vgg: &Vgg, size: Size, outputs: &[usize]) -> Vec<u8> {
     let mut graph = GraphWriter::new();
-    write_forward(&mut graph, vgg, size, outputs.iter().max().map_or(0, |last| last + 1));
+    graph.input(PICTURE, &[1, 3, size.height, size.width]);
+    write_forward(&mut graph, vgg, PICTURE, outputs.iter().max().map_or(0, |last| last + 1), Storage::Single);
     let shapes = vgg.shapes(size);
     for &layer in outputs {
         graph.output(&map_name(layer), &shapes[layer].nchw());
@@ -43,15 +82,20 @@ pub fn forward(vgg: &Vgg, size: Size, outputs: &[usize]) -> Vec<u8> {
     graph.finish()
 }
 
-/// The first `depth` layers.
-pub(super) fn write_forward(graph: &mut GraphWriter, vgg: &Vgg, size: Size, depth: usize) {
-    graph.input(PICTURE, &[1, 3, size.height, size.width]);
+/// The first `depth` layers over `picture`.
+pub(super) fn write_forward(graph: &mut GraphWriter, vgg: &Vgg, picture: &str, depth: usize, storage: Storage) {
     graph.constant("mean", &[1, 3, 1, 1], &vgg.mean);
-    let mut current = graph.node("Sub", &[PICTURE, "mean"], "centred", &[]);
+    let mut current = graph.node("Sub", &[picture, "mean"], "centred", &[]);
+    if storage != Storage::Single {
+        current = graph.to_half(&current, "centred_half");
+    }
     for (index, layer) in vgg.layers[..depth].iter().enumerate() {
         current = match layer {
             Layer::Conv(conv) => {
-                let linear = convolution(graph, &current, &format!("linear{index}"), &conv.weight, Some(conv));
+                let scale = if index == 0 { storage.scale() } else { 1.0 };
+                let weight = conv.weight.mapv(|value| value * scale);
+                let linear =
+                    convolution(graph, &current, &format!("linear{index}"), &weight, Some(&conv.bias), storage);
                 graph.node("Relu", &[&linear], &map_name(index), &[])
             }
             Layer::Pool => graph.node("AveragePool", &[&current], &map_name(index), &two_by_two()),
@@ -64,7 +108,8 @@ pub fn backward(vgg: &Vgg, size: Size, taps: &[usize]) -> Vec<u8> {
     let mut graph = GraphWriter::new();
     let shapes = vgg.shapes(size);
     let depth = taps.iter().max().map_or(0, |last| last + 1);
-    write_backward(&mut graph, vgg, size, depth, |graph, layer, above| {
+    let way = Backward { depth, storage: Storage::Single, mask: Mask::Steep, output: GRADIENT, last: 1.0 };
+    write_backward(&mut graph, vgg, size, way, |graph, layer, above| {
         graph.input(&map_name(layer), &shapes[layer].nchw());
         if !taps.contains(&layer) {
             return above.expect("the walk starts at the last tap");
@@ -75,32 +120,44 @@ pub fn backward(vgg: &Vgg, size: Size, taps: &[usize]) -> Vec<u8> {
             Some(above) => graph.node("Add", &[&above, &own], &format!("sum{layer}"), &[]),
         }
     });
+    graph.output(GRADIENT, &[1, 3, size.height, size.width]);
     graph.finish()
 }
 
-/// From the layer before `depth` back to the picture. `cotangent` gives that of a convolution's output, from what comes
+/// How the way back is written.
+pub(super) struct Backward<'a> {
+    /// It starts at the layer before this one.
+    pub depth: usize,
+    pub storage: Storage,
+    pub mask: Mask,
+    /// The name of the picture's gradient, (1, 3, H, W).
+    pub output: &'a str,
+    /// A factor on the last convolution's kernels.
+    pub last: f32,
+}
+
+/// From the layer before the depth back to the picture. `cotangent` gives that of a convolution's output, from what comes
 /// from the layers above, if there are any.
 pub(super) fn write_backward(
     graph: &mut GraphWriter,
     vgg: &Vgg,
     size: Size,
-    depth: usize,
+    way: Backward,
     mut cotangent: impl FnMut(&mut GraphWriter, usize, Option<String>) -> String,
 ) {
     let shapes = vgg.shapes(size);
     let mut above: Option<String> = None;
-    for (index, layer) in vgg.layers[..depth].iter().enumerate().rev() {
+    for (index, layer) in vgg.layers[..way.depth].iter().enumerate().rev() {
         let input_shape = if index == 0 { MapShape { channels: 3, size } } else { shapes[index - 1] };
         above = Some(match layer {
             Layer::Conv(conv) => {
                 let own = cotangent(graph, index, above.take());
-                let slope = [("alpha", Attribute::Float(STEP_SLOPE)), ("beta", Attribute::Float(0.0))];
-                let mask = graph.node("HardSigmoid", &[&map_name(index)], &format!("mask{index}"), &slope);
-                let masked = graph.node("Mul", &[&own, &mask], &format!("masked{index}"), &[]);
+                let masked = write_mask(graph, &own, index, way.mask);
                 let after_pool = index > 0 && matches!(vgg.layers[index - 1], Layer::Pool);
-                let weight = transposed(&conv.weight, if after_pool { 0.25 } else { 1.0 });
-                let name = if index == 0 { GRADIENT.to_owned() } else { format!("back{index}") };
-                convolution(graph, &masked, &name, &weight, None)
+                let first = if index == 0 { way.storage.scale() * way.last } else { 1.0 };
+                let weight = transposed(&conv.weight, if after_pool { 0.25 } else { first });
+                let name = if index == 0 { way.output.to_owned() } else { format!("back{index}") };
+                convolution(graph, &masked, &name, &weight, None, way.storage)
             }
             Layer::Pool => {
                 let above = above.take().expect("the walk starts at the last tap, a convolution");
@@ -108,7 +165,19 @@ pub(super) fn write_backward(
             }
         });
     }
-    graph.output(GRADIENT, &[1, 3, size.height, size.width]);
+}
+
+/// The cotangent where the layer's output is positive, else 0.
+fn write_mask(graph: &mut GraphWriter, cotangent: &str, layer: usize, mask: Mask) -> String {
+    let (map, name) = (map_name(layer), format!("mask{layer}"));
+    let mask = match mask {
+        Mask::Steep => {
+            let slope = [("alpha", Attribute::Float(STEP_SLOPE)), ("beta", Attribute::Float(0.0))];
+            graph.node("HardSigmoid", &[&map], &name, &slope)
+        }
+        Mask::Sign => graph.node("Sign", &[&map], &name, &[]),
+    };
+    graph.node("Mul", &[cotangent, &mask], &format!("masked{layer}"), &[])
 }
 
 /// Each pixel to the 2x2 it came from; zero in an odd last row or column, which pooling did not see.
@@ -136,19 +205,22 @@ pub fn transposed(weight: &Array4<f32>, scale: f32) -> Array4<f32> {
     swapped.mapv(|value| value * scale)
 }
 
+/// `bias` is multiplied with the storage's scale, `weight` taken as it is.
 fn convolution(
     graph: &mut GraphWriter,
     input: &str,
     output: &str,
     weight: &Array4<f32>,
-    bias: Option<&Conv>,
+    bias: Option<&Array1<f32>>,
+    storage: Storage,
 ) -> String {
     let values = weight.as_standard_layout();
     let values = values.as_slice().expect("standard layout is contiguous");
-    let weight = graph.constant(&format!("weight_{output}"), weight.shape(), values);
+    let weight = storage.constant(graph, &format!("weight_{output}"), weight.shape(), values);
     let mut inputs = vec![input.to_owned(), weight];
-    if let Some(conv) = bias {
-        inputs.push(graph.constant(&format!("bias_{output}"), &[conv.outputs()], &conv.bias.to_vec()));
+    if let Some(bias) = bias {
+        let values: Vec<f32> = bias.iter().map(|value| value * storage.scale()).collect();
+        inputs.push(storage.constant(graph, &format!("bias_{output}"), &[bias.len()], &values));
     }
     let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
     let attributes = [("kernel_shape", Attribute::Ints(vec![3, 3])), ("pads", Attribute::Ints(vec![1, 1, 1, 1]))];

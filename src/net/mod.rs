@@ -3,12 +3,17 @@
 //! ONNX Runtime, [`prepared`] for a network, and of which [`step`] makes one graph of a whole step; [`step_standard`] does
 //! so with ONNX's own operators.
 
+pub mod bound;
+pub mod carry;
 pub mod features;
 pub mod graph;
+pub mod iteration;
+mod objective;
 pub mod onnx;
 pub mod operators;
 pub mod ops;
 pub mod prepared;
+pub mod providers;
 pub mod session;
 pub mod step;
 pub mod step_standard;

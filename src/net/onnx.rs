@@ -7,6 +7,8 @@
 const FLOAT: i64 = 1;
 /// Element type of shapes and indices (`TensorProto.INT64`).
 const INT64: i64 = 7;
+/// Element type of half precision (`TensorProto.FLOAT16`).
+const FLOAT16: i64 = 10;
 /// The newest operator set that ONNX Runtime's NCHWc layout transformer knows in full.
 const OPSET: i64 = 17;
 
@@ -52,6 +54,24 @@ impl GraphWriter {
         let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.tensor(name, FLOAT, shape.iter().map(|&side| side as i64), &raw);
         name.to_owned()
+    }
+
+    /// A constant tensor in half precision: the nearest to each value.
+    pub fn constant_half(&mut self, name: &str, shape: &[usize], values: &[f32]) -> String {
+        debug_assert_eq!(shape.iter().product::<usize>(), values.len(), "constant {name}");
+        let raw: Vec<u8> = values.iter().flat_map(|&value| half::f16::from_f32(value).to_le_bytes()).collect();
+        self.tensor(name, FLOAT16, shape.iter().map(|&side| side as i64), &raw);
+        name.to_owned()
+    }
+
+    /// The value in half precision.
+    pub fn to_half(&mut self, input: &str, output: &str) -> String {
+        self.node("Cast", &[input], output, &[("to", Attribute::Int(FLOAT16))])
+    }
+
+    /// The value in single precision.
+    pub fn to_single(&mut self, input: &str, output: &str) -> String {
+        self.node("Cast", &[input], output, &[("to", Attribute::Int(FLOAT))])
     }
 
     /// A constant list of integers.

@@ -1,48 +1,24 @@
 //! ONNX Runtime: finding the library, choosing the device, running graphs. The only user of ort's sessions.
 
 use std::{
-    fmt,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
 use ort::{
     environment::{Environment, GlobalThreadPoolOptions},
-    ep,
-    memory::Allocator,
-    operator::OperatorDomain,
     session::{
-        IoBinding, Session,
+        Session,
         builder::{GraphOptimizationLevel, SessionBuilder},
     },
-    value::Tensor,
 };
 
+use super::providers::{self, Wish};
+pub use super::{
+    bound::{BoundGraph, PingPong, tensor},
+    providers::{Device, Precision},
+};
 use crate::error::{Error, Result};
-
-/// Where the network runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Device {
-    /// The first that loads of TensorRT, CUDA, OpenVINO and the CPU.
-    #[default]
-    Auto,
-    Cpu,
-    Cuda,
-    TensorRt,
-    OpenVino,
-}
-
-impl fmt::Display for Device {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Device::Auto => "auto",
-            Device::Cpu => "cpu",
-            Device::Cuda => "cuda",
-            Device::TensorRt => "tensorrt",
-            Device::OpenVino => "openvino",
-        })
-    }
-}
 
 /// ONNX Runtime, loaded, with the device that was chosen.
 #[derive(Clone)]
@@ -50,8 +26,11 @@ pub struct Runtime {
     environment: Environment,
     library: PathBuf,
     device: Device,
+    precision: Precision,
     threads: usize,
     profile: Option<PathBuf>,
+    /// Devices that `auto` did not take, each with the reason.
+    passed_over: Vec<String>,
 }
 
 /// ONNX Runtime allows one environment in a process, and with it one thread pool: the first load decides the threads.
@@ -72,20 +51,60 @@ impl Runtime {
         }
         let (environment, library) = loaded.clone().expect("it was just loaded");
         drop(loaded);
-        let mut runtime = Runtime { environment, library, device: Device::Cpu, threads, profile: None };
-        runtime.device = match device {
-            Device::Cpu => Device::Cpu,
-            Device::Auto => [Device::TensorRt, Device::Cuda, Device::OpenVino]
-                .into_iter()
-                .find(|&candidate| runtime.try_device(candidate).is_ok())
-                .unwrap_or(Device::Cpu),
-            asked => {
-                let failed = |reason: String| Error::Device { device: asked.to_string(), reason };
-                runtime.try_device(asked).map_err(|error| failed(explain(asked, &error.to_string())))?;
-                asked
-            }
+        let mut runtime = Runtime {
+            environment,
+            library,
+            device: Device::Cpu,
+            precision: Precision::default(),
+            threads,
+            profile: None,
+            passed_over: Vec::new(),
         };
+        match device {
+            Device::Cpu => {}
+            Device::Auto => {
+                for candidate in Device::BY_ITSELF {
+                    match runtime.try_device(candidate) {
+                        Ok(()) => {
+                            runtime.device = candidate;
+                            break;
+                        }
+                        Err(error) => {
+                            let reason = providers::reason(&error.to_string());
+                            runtime.passed_over.push(format!("no {candidate}: {reason}"));
+                        }
+                    }
+                }
+            }
+            asked => {
+                runtime.try_device(asked).map_err(|error| providers::refused(asked, &error))?;
+                runtime.device = asked;
+            }
+        }
         Ok(runtime)
+    }
+
+    /// The same with a precision for devices other than the CPU.
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
+    }
+
+    /// The precision in use; the CPU computes in single precision unless it is asked for half, which it only imitates.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Device and precision in a few words, with what `auto` passed over and why.
+    pub fn description(&self) -> String {
+        let mut text = self.device.to_string();
+        if self.device != Device::Cpu || self.precision == Precision::Fp16 {
+            text = format!("{text} ({})", self.precision);
+        }
+        if !self.passed_over.is_empty() {
+            text = format!("{text} ({})", self.passed_over.join("; "));
+        }
+        text
     }
 
     /// The device in use; never `Auto`.
@@ -125,64 +144,51 @@ impl Runtime {
         Ok(self.builder(self.device)?.commit_from_memory(model)?)
     }
 
+    /// A graph that is run again and again from one set of buffers to another and back.
+    ///
+    /// # Errors
+    /// [`Error::Runtime`] if ONNX Runtime does not take it.
+    pub(crate) fn replayed(&self, model: &[u8]) -> Result<PingPong> {
+        let wish = Wish { precision: self.precision, replayed: true, cache: None };
+        let session = providers::register(self.plain_builder()?, self.device, &wish)?.commit_from_memory(model);
+        let session = match session {
+            Ok(session) => session,
+            // Launches can only be recorded where the provider takes every node.
+            Err(error) if self.device.is_nvidia() => {
+                log::debug!("the step cannot be recorded: {error}");
+                self.session(model)?
+            }
+            Err(error) => return Err(error.into()),
+        };
+        PingPong::new(session, self.device)
+    }
+
     /// A session builder with everything but the model: the device, the shared pool, all graph optimizations.
     pub(crate) fn builder(&self, device: Device) -> Result<SessionBuilder> {
+        let wish = Wish { precision: self.precision, ..Wish::default() };
+        providers::register(self.plain_builder()?, device, &wish)
+    }
+
+    fn plain_builder(&self) -> Result<SessionBuilder> {
         let builder = Session::builder(&self.environment)?
             .with_optimization_level(GraphOptimizationLevel::All)?
             .with_flush_to_zero()?;
-        let builder = match &self.profile {
+        Ok(match &self.profile {
             Some(prefix) => builder.with_profiling(prefix)?,
             None => builder,
-        };
-        // A provider that cannot load falls back to the CPU in silence unless it is told not to.
-        Ok(match device {
-            Device::Auto | Device::Cpu => builder,
-            Device::Cuda => builder.with_execution_providers([ep::CUDA::default().build().error_on_failure()])?,
-            Device::TensorRt => builder.with_execution_providers([
-                ep::TensorRT::default().build().error_on_failure(),
-                ep::CUDA::default().build().error_on_failure(),
-            ])?,
-            Device::OpenVino => {
-                builder.with_execution_providers([ep::OpenVINO::default().build().error_on_failure()])?
-            }
         })
     }
 
-    /// Whether a provider really loads: registering it opens its libraries.
+    /// Whether a device really loads: opens its libraries, and the device itself.
     pub fn try_device(&self, device: Device) -> Result<()> {
-        if matches!(device, Device::Cuda | Device::TensorRt)
+        if device.is_nvidia()
             && let Some(folder) = self.library.parent()
         {
-            open_nvidia_libraries(folder);
+            providers::open_nvidia_libraries(folder);
         }
-        self.builder(device).map(drop)
+        self.builder(device)?.commit_from_memory(&providers::trial())?;
+        Ok(())
     }
-}
-
-/// Opens CUDA and cuDNN where scripts/setup --gpu lays them: beside ONNX Runtime, a place in which its CUDA provider does not
-/// search. Each after those it needs. What is not there is left to the system's search path.
-fn open_nvidia_libraries(folder: &Path) {
-    let names = ["cudart", "nvJitLink", "nvrtc", "cublasLt", "cublas", "cufft", "curand", "cudnn"];
-    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let files: Vec<PathBuf> = files.collect();
-    for name in names {
-        let begin = format!("lib{name}.so.");
-        let named = |file: &&PathBuf| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&begin));
-        if let Some(file) = files.iter().find(named) {
-            match ort::util::preload_dylib(file) {
-                Ok(()) => log::debug!("opened {}", file.display()),
-                Err(error) => log::debug!("{} cannot be opened: {error}", file.display()),
-            }
-        }
-    }
-}
-
-fn explain(device: Device, reason: &str) -> String {
-    let cure = match device {
-        Device::OpenVino => "scripts/setup --openvino installs an ONNX Runtime that has it",
-        _ => "scripts/setup --gpu installs an ONNX Runtime that has it, with the NVIDIA libraries that it needs",
-    };
-    format!("{reason}\n  {cure}; `stylize-check doctor` shows what loads; --device auto takes what is there")
 }
 
 fn load_library(threads: usize) -> Result<(Environment, PathBuf)> {
@@ -230,48 +236,4 @@ pub fn data_folder() -> Option<PathBuf> {
     let base = std::env::var_os("XDG_DATA_HOME").filter(|base| !base.is_empty()).map(PathBuf::from);
     let base = base.or_else(|| std::env::home_dir().map(|home| home.join(".local/share")));
     base.map(|base| base.join("stylize-video"))
-}
-
-/// A graph with its inputs and outputs in buffers that are allocated once.
-pub struct BoundGraph {
-    session: Session,
-    binding: IoBinding,
-}
-
-impl BoundGraph {
-    pub fn new(runtime: &Runtime, model: &[u8]) -> Result<Self> {
-        let session = runtime.session(model)?;
-        let binding = session.create_binding()?;
-        Ok(BoundGraph { session, binding })
-    }
-
-    /// A graph with operators of ours, which run on the CPU.
-    pub fn with_operators(runtime: &Runtime, model: &[u8], operators: OperatorDomain) -> Result<Self> {
-        let session = runtime.builder(Device::Cpu)?.with_operators(operators)?.commit_from_memory(model)?;
-        let binding = session.create_binding()?;
-        Ok(BoundGraph { session, binding })
-    }
-
-    /// Binds the buffer that every run writes an output to.
-    pub fn bind_output(&mut self, name: &str, tensor: &mut Tensor<f32>) -> Result<()> {
-        Ok(self.binding.bind_output(name, tensor.view_mut())?)
-    }
-
-    /// Binds an input's present values: on the CPU the buffer itself, elsewhere a copy on the device, so that it has to be
-    /// bound again before each run in which it differs.
-    pub fn bind_input(&mut self, name: &str, tensor: &Tensor<f32>) -> Result<()> {
-        Ok(self.binding.bind_input(name, tensor)?)
-    }
-
-    pub fn run(&mut self) -> Result<()> {
-        self.session.run_binding(&self.binding)?;
-        Ok(())
-    }
-}
-
-/// A buffer of zeros that graphs can be bound to.
-pub fn tensor<const RANK: usize>(shape: [usize; RANK]) -> Result<Tensor<f32>> {
-    let mut tensor = Tensor::<f32>::new(&Allocator::default(), shape)?;
-    tensor.extract_tensor_mut().1.fill(0.0);
-    Ok(tensor)
 }

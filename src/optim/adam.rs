@@ -4,14 +4,14 @@ use super::{Closure, Optimizer};
 use crate::error::Result;
 
 /// Decay of the first moment.
-const BETA1: f32 = 0.9;
+pub(crate) const BETA1: f32 = 0.9;
 /// Decay of the second moment.
-const BETA2: f32 = 0.999;
+pub(crate) const BETA2: f32 = 0.999;
 /// Keeps a pixel without any gradient where it is.
-const EPSILON: f32 = 1e-15;
+pub(crate) const EPSILON: f32 = 1e-15;
 
 /// Share of the common second moment in that of an element which has just forgotten its own.
-const PRIOR: f32 = 0.02;
+pub(crate) const PRIOR: f32 = 0.02;
 
 /// Adam with a rate of its own for each element, and a state that can be carried to another problem.
 ///

@@ -18,12 +18,12 @@ use stylize::{
     optim::{Optimizer, adam::Adam},
 };
 
-fn runtime() -> Runtime {
+pub(super) fn runtime() -> Runtime {
     Runtime::load(Device::Cpu, 0).expect("ONNX Runtime: scripts/setup installs it")
 }
 
 /// Random weights. A width of 0 is a pool; taps are (index among layers, rank of the head or 0 for none).
-fn network(widths: &[usize], taps: &[(usize, usize)], content: usize) -> Vgg {
+pub(super) fn network(widths: &[usize], taps: &[(usize, usize)], content: usize) -> Vgg {
     let mut random = fastrand::Rng::with_seed(11);
     let mut normal = move || {
         let (u, v) = (random.f64().max(1e-12), random.f64());
@@ -54,7 +54,7 @@ fn network(widths: &[usize], taps: &[(usize, usize)], content: usize) -> Vgg {
 }
 
 /// Shapes of networks: as VGG-19, as the compact ones, the content apart from style, taps in unusual places.
-fn networks() -> Vec<Vgg> {
+pub(super) fn networks() -> Vec<Vgg> {
     vec![
         network(&[16, 32, 0, 32, 16, 0, 48], &[(0, 0), (3, 0), (6, 0)], 4),
         network(&[32, 0, 16, 32, 0, 48, 32], &[(0, 7), (3, 32), (6, 20)], 6),
@@ -63,9 +63,9 @@ fn networks() -> Vec<Vgg> {
     ]
 }
 
-const WEIGHTS: Weights = Weights { content: 0.7, style: 3.0, tv: 0.4 };
+pub(super) const WEIGHTS: Weights = Weights { content: 0.7, style: 3.0, tv: 0.4 };
 
-fn targets(vgg: &Vgg, painting: &Array3<f32>, units: Units) -> Vec<StyleTarget> {
+pub(super) fn targets(vgg: &Vgg, painting: &Array3<f32>, units: Units) -> Vec<StyleTarget> {
     let make = match units {
         Units::Relative => StyleTarget::relative,
         Units::Course => StyleTarget::course,
@@ -74,7 +74,7 @@ fn targets(vgg: &Vgg, painting: &Array3<f32>, units: Units) -> Vec<StyleTarget> 
     grams.into_iter().zip(&vgg.taps).map(|(gram, tap)| make(gram, tap.head.clone())).collect()
 }
 
-fn ready(mut engine: impl Objective, targets: &[StyleTarget], content: &Array3<f32>) -> impl Objective {
+pub(super) fn ready<O: Objective>(mut engine: O, targets: &[StyleTarget], content: &Array3<f32>) -> O {
     engine.set_weights(WEIGHTS);
     engine.set_style(targets.to_vec());
     engine.set_content(content.view()).expect("features");
@@ -168,12 +168,20 @@ fn real_network(path: PathBuf) -> Option<Arc<Vgg>> {
     Some(Arc::new(weights::load(&path).expect("a network")))
 }
 
+/// Networks by name, compact and the like out of the repository, VGG-19 where it is installed.
+pub(super) fn real_networks(names: &[&str]) -> impl Iterator<Item = Arc<Vgg>> {
+    let models = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models");
+    let data = stylize::net::session::data_folder().expect("a home");
+    let path = |name: &&str| {
+        let folder = if *name == "vgg19" { &data } else { &models };
+        folder.join(format!("{name}.safetensors"))
+    };
+    names.iter().map(path).filter_map(real_network).collect::<Vec<_>>().into_iter()
+}
+
 #[test]
 fn engines_agree_on_the_real_networks() {
-    let models = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models");
-    let files = ["tiny", "compact", "plus"].map(|name| models.join(format!("{name}.safetensors")));
-    let vgg19 = stylize::net::session::data_folder().expect("a home").join("vgg19.safetensors");
-    for vgg in files.into_iter().chain([vgg19]).filter_map(real_network) {
+    for vgg in real_networks(&["tiny", "compact", "plus", "vgg19"]) {
         for isa in Isa::available().into_iter().filter(|&isa| isa != Isa::PLAIN) {
             for size in [Size::new(75, 51), Size::new(128, 96)] {
                 let fused = || fused(&vgg, isa, size, Units::Relative);

@@ -3,3 +3,4 @@
 mod engines;
 mod gradients;
 mod reference;
+mod resident;

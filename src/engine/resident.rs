@@ -1,0 +1,444 @@
+//! Optimization that stays on the device: picture, optimizer's state, frame, targets and features lie in its memory from
+//! the first frame to the last. For a frame go up the frame, its flow and three planes of one channel; down comes the
+//! picture.
+//!
+//! The same objective and optimizer as [`super::host`] and [`crate::optim::adam`], which it is tested against, but
+//! each step one graph from picture to picture ([`crate::net::iteration`]), run forth and back between two sets of buffers.
+
+use std::sync::Arc;
+
+use ndarray::{Array3, ArrayView3, Axis};
+use ort::value::Tensor;
+
+use super::{Losses, Units, Weights};
+use crate::{
+    cost::style::StyleTarget,
+    error::{Error, Result},
+    frame::Size,
+    motion::FlowField,
+    net::{
+        bound::{DeviceTensor, PingPong},
+        carry::{self, BEFORE, FLOW, FRAME, SHARE},
+        features::Features,
+        graph::{PICTURE, Storage},
+        iteration::{
+            self, ANCHOR, CONTENT_SCALE, FACTORS, Factors, GAINS, LOSSES, RELIABILITY, SCALES, STATE, WHOLE_GRADIENT,
+            next, shape_of,
+        },
+        session::{BoundGraph, Precision, Runtime, tensor},
+        step::{CONTENT, StyleNames},
+        vgg::{Layer, Vgg},
+    },
+    optim::adam::PRIOR,
+};
+
+/// What a frame's steps start from, as seen between it and the frame before. Planes are (h, w).
+pub struct Start<'a> {
+    /// The frame: RGB, 0..1, (3, h, w).
+    pub frame: ArrayView3<'a, f32>,
+    /// From each pixel to its place in the frame before.
+    pub flow: &'a FlowField,
+    /// In 0..1: how much of the painted difference and of the optimizer's state is taken along.
+    pub share: &'a [f32],
+    /// Factors on the optimizer's rate.
+    pub gains: &'a [f32],
+    /// In 0..1: where the temporal cost holds the picture.
+    pub reliability: &'a [f32],
+}
+
+/// One picture's optimization, on the device.
+pub struct Resident {
+    vgg: Arc<Vgg>,
+    size: Size,
+    storage: Storage,
+    weights: Weights,
+    /// What each tap's squared distance is multiplied with.
+    style_scales: Vec<f64>,
+    step: PingPong,
+    look: BoundGraph,
+    carry: BoundGraph,
+    memory: Memory,
+    staging: Staging,
+    /// The side that holds the picture, and the frame buffer that holds the frame.
+    front: usize,
+    frame: usize,
+    factors: Option<Vec<f32>>,
+    /// Whether the state was carried here from another frame.
+    carried: bool,
+    losses: Losses,
+}
+
+/// In the device's memory.
+struct Memory {
+    /// Picture and state, twice.
+    sides: [Vec<DeviceTensor>; 2],
+    frames: [DeviceTensor; 2],
+    flow: DeviceTensor,
+    share: DeviceTensor,
+    gains: DeviceTensor,
+    reliability: DeviceTensor,
+    anchor: DeviceTensor,
+    content: DeviceTensor,
+    content_scale: DeviceTensor,
+    /// By tap: the target's Gram and the head.
+    grams: Vec<DeviceTensor>,
+    heads: Vec<Option<DeviceTensor>>,
+    factors: DeviceTensor,
+    scales: DeviceTensor,
+    losses: DeviceTensor,
+    gradient: Option<DeviceTensor>,
+}
+
+/// On the host, for transfers.
+struct Staging {
+    picture: Tensor<f32>,
+    plane: Tensor<f32>,
+    flow: Tensor<f32>,
+    factors: Tensor<f32>,
+    losses: Tensor<f32>,
+}
+
+impl Resident {
+    /// For pictures of one size on the runtime's device, with its precision.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the size is too small for the network's pools, [`Error::Runtime`] if ONNX Runtime fails.
+    pub fn new(runtime: &Runtime, vgg: Arc<Vgg>, size: Size, units: Units) -> Result<Self> {
+        Self::build(runtime, vgg, size, units, false)
+    }
+
+    /// As [`Resident::new`], for the comparison with other engines: each step also leaves its gradient.
+    ///
+    /// # Errors
+    /// As [`Resident::new`].
+    pub fn with_gradient(runtime: &Runtime, vgg: Arc<Vgg>, size: Size, units: Units) -> Result<Self> {
+        Self::build(runtime, vgg, size, units, true)
+    }
+
+    fn build(runtime: &Runtime, vgg: Arc<Vgg>, size: Size, units: Units, gradient: bool) -> Result<Self> {
+        vgg.check_size(size)?;
+        let storage = match runtime.precision() {
+            Precision::Fp32 | Precision::Tf32 => Storage::Single,
+            Precision::Fp16 => half(runtime, &vgg)?,
+        };
+        let model = iteration::iteration(&vgg, size, storage, gradient);
+        let mut step = runtime.replayed(&model)?;
+        let mut memory = Memory::new(&step, &vgg, size, gradient)?;
+        memory.bind_step(&mut step)?;
+        let mut look = BoundGraph::new(runtime, &carry::look(&vgg, size, units, storage))?;
+        look.write(CONTENT, &mut memory.content)?;
+        look.write(CONTENT_SCALE, &mut memory.content_scale)?;
+        let mut carry = BoundGraph::new(runtime, &carry::carry(size))?;
+        carry.read(FLOW, &memory.flow)?;
+        carry.read(SHARE, &memory.share)?;
+        carry.write(ANCHOR, &mut memory.anchor)?;
+        let taps = vgg.taps.len();
+        let (factors, losses) = iteration::lengths(&vgg);
+        Ok(Resident {
+            size,
+            storage,
+            weights: Weights { content: 1.0, style: 1.0, tv: 0.0 },
+            style_scales: vec![0.0; taps],
+            step,
+            look,
+            carry,
+            memory,
+            staging: Staging {
+                picture: tensor(shape_of(PICTURE, size))?,
+                plane: tensor(shape_of(GAINS, size))?,
+                flow: tensor([1, 2, size.height, size.width])?,
+                factors: tensor([factors])?,
+                losses: tensor([losses])?,
+            },
+            front: 0,
+            frame: 0,
+            factors: None,
+            carried: false,
+            losses: Losses { style_layers: vec![0.0; taps], ..Losses::default() },
+            vgg,
+        })
+    }
+
+    /// The weights that the next steps use.
+    pub fn set_weights(&mut self, weights: Weights) {
+        self.weights = weights;
+    }
+
+    /// The painting's Grams, one for each tap of the network, in its order.
+    ///
+    /// # Errors
+    /// [`Error::Runtime`] if ONNX Runtime fails.
+    ///
+    /// # Panics
+    /// If their number is not that of the taps.
+    pub fn set_style(&mut self, targets: &[StyleTarget]) -> Result<()> {
+        assert_eq!(targets.len(), self.vgg.taps.len(), "one target for each tap");
+        self.step.finish()?;
+        let matrix = |values: &ndarray::Array2<f32>| -> Result<Tensor<f32>> {
+            let mut host = tensor([values.nrows(), values.ncols()])?;
+            host.extract_tensor_mut().1.iter_mut().zip(values).for_each(|(to, from)| *to = *from);
+            Ok(host)
+        };
+        for (tap, target) in targets.iter().enumerate() {
+            self.memory.grams[tap].upload(&matrix(&target.gram)?)?;
+            if let (Some(to), Some(head)) = (&mut self.memory.heads[tap], &target.head) {
+                to.upload(&matrix(head)?)?;
+            }
+            self.style_scales[tap] = target.scale;
+        }
+        let scales = self.style_scales.iter().map(|&scale| scale as f32);
+        let pixel = iteration::pixel_scales(self.size, self.storage);
+        let host = self.staging.losses.extract_tensor_mut().1;
+        host.iter_mut().zip(scales.chain(pixel)).for_each(|(to, from)| *to = from);
+        self.memory.scales.upload(&self.staging.losses)
+    }
+
+    /// A frame, and the picture that its steps start from, without a past: the optimizer knows nothing, the temporal cost holds
+    /// nothing. Both RGB, 0..1, (3, H, W).
+    ///
+    /// # Errors
+    /// [`Error::SizeMismatch`] if one has another size, [`Error::Runtime`] if ONNX Runtime fails.
+    pub fn begin(&mut self, frame: ArrayView3<f32>, start: ArrayView3<f32>) -> Result<()> {
+        self.step.finish()?;
+        self.look_at(frame)?;
+        fill_picture(&mut self.staging.picture, start, self.size)?;
+        self.memory.sides[self.front][0].upload(&self.staging.picture)?;
+        self.memory.anchor.upload(&self.staging.picture)?;
+        self.staging.picture.extract_tensor_mut().1.fill(0.0);
+        self.staging.plane.extract_tensor_mut().1.fill(0.0);
+        let [first, second, seen_first, seen_second] = &mut self.memory.sides[self.front][1..] else {
+            unreachable!("picture and four parts of the state")
+        };
+        first.upload(&self.staging.picture)?;
+        second.upload(&self.staging.picture)?;
+        seen_first.upload(&self.staging.plane)?;
+        seen_second.upload(&self.staging.plane)?;
+        self.memory.reliability.upload(&self.staging.plane)?;
+        self.staging.plane.extract_tensor_mut().1.fill(1.0);
+        self.memory.gains.upload(&self.staging.plane)?;
+        self.carried = false;
+        Ok(())
+    }
+
+    /// The next frame: picture and state are carried to it on the device.
+    ///
+    /// # Errors
+    /// As [`Resident::begin`].
+    ///
+    /// # Panics
+    /// If a plane or the flow has another size.
+    pub fn carry(&mut self, start: &Start) -> Result<()> {
+        self.step.finish()?;
+        let before = self.frame;
+        self.frame = 1 - before;
+        self.look_at(start.frame)?;
+        let planes = [
+            (start.share, &mut self.memory.share),
+            (start.gains, &mut self.memory.gains),
+            (start.reliability, &mut self.memory.reliability),
+        ];
+        for (plane, to) in planes {
+            self.staging.plane.extract_tensor_mut().1.copy_from_slice(plane);
+            to.upload(&self.staging.plane)?;
+        }
+        let (across, down) = self.staging.flow.extract_tensor_mut().1.split_at_mut(self.size.area());
+        across.copy_from_slice(&start.flow.u);
+        down.copy_from_slice(&start.flow.v);
+        self.memory.flow.upload(&self.staging.flow)?;
+        self.carry.read(FRAME, &self.memory.frames[self.frame])?;
+        self.carry.read(BEFORE, &self.memory.frames[before])?;
+        let [one, other] = &mut self.memory.sides;
+        let (from, to) = if self.front == 0 { (one, other) } else { (other, one) };
+        for (index, name) in [PICTURE].into_iter().chain(STATE).enumerate() {
+            self.carry.read(name, &from[index])?;
+            self.carry.write(&next(name), &mut to[index])?;
+        }
+        self.carry.run()?;
+        self.front = 1 - self.front;
+        self.carried = true;
+        Ok(())
+    }
+
+    /// One step down the objective at a rate, held to the start of the frame with the weight `temporal`. Comes back before
+    /// it is done.
+    ///
+    /// # Errors
+    /// [`Error::Runtime`] if ONNX Runtime fails.
+    pub fn step(&mut self, rate: f32, temporal: f64) -> Result<()> {
+        self.write_factors(rate, temporal)?;
+        self.step.run(self.front)?;
+        self.front = 1 - self.front;
+        Ok(())
+    }
+
+    /// The terms where the last step began. The temporal cost is not among them, nor in the total.
+    ///
+    /// # Errors
+    /// [`Error::Runtime`] if ONNX Runtime fails.
+    pub fn losses(&mut self) -> Result<&Losses> {
+        self.step.finish()?;
+        self.memory.losses.download(&mut self.staging.losses)?;
+        let values = self.staging.losses.extract_tensor().1;
+        let (losses, weights) = (&mut self.losses, self.weights);
+        losses.style = 0.0;
+        for ((layer, value), tap) in losses.style_layers.iter_mut().zip(values).zip(&self.vgg.taps) {
+            *layer = f64::from(*value);
+            losses.style += f64::from(tap.lambda) * *layer;
+        }
+        let taps = self.vgg.taps.len();
+        losses.content = f64::from(values[taps]);
+        losses.tv = if weights.tv > 0.0 { f64::from(values[taps + 1]) } else { 0.0 };
+        losses.total = weights.content * losses.content + weights.style * losses.style + weights.tv * losses.tv;
+        Ok(losses)
+    }
+
+    /// The temporal cost where the last step began, as of the last [`Resident::losses`].
+    pub fn temporal(&self) -> f64 {
+        f64::from(self.staging.losses.extract_tensor().1[self.vgg.taps.len() + 2])
+    }
+
+    /// Writes the picture to `to`: RGB, 0..1, (3, H, W).
+    ///
+    /// # Errors
+    /// [`Error::Runtime`] if ONNX Runtime fails.
+    pub fn picture(&mut self, to: &mut Array3<f32>) -> Result<()> {
+        self.step.finish()?;
+        self.memory.sides[self.front][0].download(&mut self.staging.picture)?;
+        to.iter_mut().zip(self.staging.picture.extract_tensor().1).for_each(|(to, from)| *to = *from);
+        Ok(())
+    }
+
+    /// The gradient of all terms where the last step began; zero without [`Resident::with_gradient`].
+    ///
+    /// # Errors
+    /// [`Error::Runtime`] if ONNX Runtime fails.
+    pub fn gradient(&mut self) -> Result<Array3<f32>> {
+        self.step.finish()?;
+        let mut gradient = Array3::zeros((3, self.size.height, self.size.width));
+        if let Some(from) = &self.memory.gradient {
+            from.download(&mut self.staging.picture)?;
+            gradient.iter_mut().zip(self.staging.picture.extract_tensor().1).for_each(|(to, from)| *to = *from);
+        }
+        Ok(gradient)
+    }
+
+    /// Takes a frame as the content from now on.
+    fn look_at(&mut self, frame: ArrayView3<f32>) -> Result<()> {
+        fill_picture(&mut self.staging.picture, frame, self.size)?;
+        self.memory.frames[self.frame].upload(&self.staging.picture)?;
+        self.look.read(FRAME, &self.memory.frames[self.frame])?;
+        self.look.run()
+    }
+
+    /// Rates and weights as they are now, if they have changed.
+    fn write_factors(&mut self, rate: f32, temporal: f64) -> Result<()> {
+        let style =
+            |(scale, tap): (&f64, &crate::net::vgg::Tap)| (scale * self.weights.style * f64::from(tap.lambda)) as f32;
+        let factors = Factors {
+            style: self.style_scales.iter().zip(&self.vgg.taps).map(style).collect(),
+            content: self.weights.content as f32,
+            tv: self.weights.tv as f32,
+            temporal: temporal as f32,
+            rate,
+            prior: if self.carried { PRIOR } else { 0.0 },
+        };
+        let factors = factors.to_vec();
+        if self.factors.as_ref() == Some(&factors) {
+            return Ok(());
+        }
+        self.step.finish()?;
+        self.staging.factors.extract_tensor_mut().1.copy_from_slice(&factors);
+        self.memory.factors.upload(&self.staging.factors)?;
+        self.factors = Some(factors);
+        Ok(())
+    }
+}
+
+impl Memory {
+    fn new(step: &PingPong, vgg: &Vgg, size: Size, gradient: bool) -> Result<Self> {
+        let named = |name: &str| step.device_tensor(shape_of(name, size));
+        let side = || [PICTURE].into_iter().chain(STATE).map(named).collect::<Result<Vec<_>>>();
+        let square = |channels: usize| step.device_tensor([channels, channels]);
+        let head = |tap: &crate::net::vgg::Tap| {
+            tap.head.as_ref().map(|head| step.device_tensor([head.nrows(), head.ncols()])).transpose()
+        };
+        let (factors, losses) = iteration::lengths(vgg);
+        Ok(Memory {
+            sides: [side()?, side()?],
+            frames: [named(FRAME)?, named(FRAME)?],
+            flow: step.device_tensor([1, 2, size.height, size.width])?,
+            share: named(GAINS)?,
+            gains: named(GAINS)?,
+            reliability: named(RELIABILITY)?,
+            anchor: named(ANCHOR)?,
+            content: step.device_tensor(vgg.shapes(size)[vgg.content].nchw())?,
+            content_scale: step.device_tensor([1])?,
+            grams: vgg.taps.iter().map(|tap| square(vgg.channels(tap.layer))).collect::<Result<_>>()?,
+            heads: vgg.taps.iter().map(head).collect::<Result<_>>()?,
+            factors: step.device_tensor([factors])?,
+            scales: step.device_tensor([losses])?,
+            losses: step.device_tensor([losses])?,
+            gradient: if gradient { Some(named(PICTURE)?) } else { None },
+        })
+    }
+
+    /// Both ways of the step to their buffers.
+    fn bind_step(&mut self, step: &mut PingPong) -> Result<()> {
+        for way in [0, 1] {
+            let fixed = [
+                (GAINS, &self.gains),
+                (RELIABILITY, &self.reliability),
+                (ANCHOR, &self.anchor),
+                (CONTENT, &self.content),
+                (CONTENT_SCALE, &self.content_scale),
+                (FACTORS, &self.factors),
+                (SCALES, &self.scales),
+            ];
+            for (name, tensor) in fixed {
+                step.read(way, name, tensor)?;
+            }
+            for (tap, (gram, head)) in self.grams.iter().zip(&self.heads).enumerate() {
+                let names = StyleNames::new(tap);
+                step.read(way, &names.gram, gram)?;
+                if let Some(head) = head {
+                    step.read(way, &names.head, head)?;
+                }
+            }
+            for (index, name) in [PICTURE].into_iter().chain(STATE).enumerate() {
+                step.read(way, name, &self.sides[way][index])?;
+                step.write(way, &next(name), &mut self.sides[1 - way][index])?;
+            }
+            step.write(way, LOSSES, &mut self.losses)?;
+            if let Some(gradient) = &mut self.gradient {
+                step.write(way, WHOLE_GRADIENT, gradient)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn fill_picture(to: &mut Tensor<f32>, picture: ArrayView3<f32>, size: Size) -> Result<()> {
+    if picture.dim() != (3, size.height, size.width) {
+        let found = Size::new(picture.len_of(Axis(2)), picture.len_of(Axis(1)));
+        return Err(Error::SizeMismatch { expected: size, found });
+    }
+    to.extract_tensor_mut().1.iter_mut().zip(picture).for_each(|(to, from)| *to = *from);
+    Ok(())
+}
+
+/// Side of the picture of noise by which features are measured.
+const MEASURED: usize = 64;
+/// What their largest value is brought to in half precision, which ends at 65504.
+const LARGEST: f32 = 128.0;
+
+/// Half precision with a factor on the features, found by looking at noise: whatever colours a network takes.
+fn half(runtime: &Runtime, vgg: &Vgg) -> Result<Storage> {
+    let convs = (0..vgg.depth()).filter(|&layer| matches!(vgg.layers[layer], Layer::Conv(_))).collect::<Vec<_>>();
+    let side = MEASURED.max(vgg.smallest_side());
+    let mut features = Features::new(runtime, vgg, Size::new(side, side), &convs)?;
+    let mut random = fastrand::Rng::with_seed(1);
+    features.look(Array3::from_shape_simple_fn((3, side, side), || random.f32()).view())?;
+    let largest = |layer: usize| features.map(layer).iter().fold(0.0f32, |most, &value| most.max(value));
+    let largest = convs.into_iter().map(largest).fold(f32::MIN_POSITIVE, f32::max);
+    Ok(Storage::Half { features: (LARGEST / largest).log2().floor().clamp(-14.0, 10.0).exp2() })
+}

@@ -1,0 +1,307 @@
+//! The start of a frame as graphs, so that it can be made on the device: what the network sees in the frame, and the last
+//! solution moved along the motion.
+//!
+//! The warp is that of [`crate::motion::SplineWarp`], made of operators that there are. The spline's prefilter, a recursion
+//! there, is its impulse response here, cut off where it is below 1e-6. Its sixteen weighted coefficients are four bilinear
+//! samples between them (Sigg & Hadwiger, "Fast third-order texture filtering", GPU Gems 2, 2005). `GridSample`'s own
+//! bicubic mode is another kernel (Keys' with -0.75), which rings when a picture is warped in every frame.
+
+use super::{
+    graph::{PICTURE, Storage, map_name, write_forward},
+    iteration::{ANCHOR, CONTENT_SCALE, STATE, next, shape_of, write_clamp},
+    onnx::{Attribute, GraphWriter},
+    step::CONTENT,
+    vgg::Vgg,
+};
+use crate::{
+    engine::Units,
+    frame::Size,
+    motion::warp::{POLE, SNAP},
+};
+
+/// The frame: RGB, 0..1, (1, 3, H, W).
+pub const FRAME: &str = "frame";
+/// The frame before.
+pub const BEFORE: &str = "before";
+/// From each pixel to its place in the frame before, in pixels: (1, 2, H, W), across and down.
+pub const FLOW: &str = "flow";
+/// The share of the painted difference that is taken along, and of the optimizer's state, in 0..1: (1, 1, H, W).
+pub const SHARE: &str = "share";
+
+/// Frame in; the content features P as they are stored, and the scale of the content cost out.
+pub fn look(vgg: &Vgg, size: Size, units: Units, storage: Storage) -> Vec<u8> {
+    let mut graph = GraphWriter::new();
+    let shape = vgg.shapes(size)[vgg.content];
+    graph.input(FRAME, &[1, 3, size.height, size.width]);
+    write_forward(&mut graph, vgg, FRAME, vgg.content + 1, storage);
+    let map = map_name(vgg.content);
+    let features = match storage {
+        Storage::Single => graph.node("Identity", &[&map], CONTENT, &[]),
+        Storage::Half { .. } => graph.to_single(&map, CONTENT),
+    };
+    graph.output(&features, &shape.nchw());
+    let values = shape.channels * shape.size.area();
+    let one = graph.constant("one", &[1], &[1.0]);
+    match units {
+        Units::Relative => {
+            let flat = graph.integers("flat", &[-1]);
+            let list = graph.node("Reshape", &[&features, &flat], "features_list", &[]);
+            let keep = [("keepdims", Attribute::Int(1))];
+            let energy = graph.node("ReduceSumSquare", &[&list], "stored_energy", &keep);
+            let square = graph.constant("square", &[1], &[storage.scale().powi(2).recip()]);
+            let energy = graph.node("Mul", &[&energy, &square], "energy", &[]);
+            // As in cost::content: a frame without features counts as unit energy.
+            let least = graph.constant("least", &[1], &[1e-6 * values as f32]);
+            let energy = graph.node("Max", &[&energy, &least], "energy_not_zero", &[]);
+            graph.node("Div", &[&one, &energy], CONTENT_SCALE, &[]);
+        }
+        Units::Course => {
+            let energy = graph.constant("energy", &[1], &[4.0 * values as f32]);
+            graph.node("Div", &[&one, &energy], CONTENT_SCALE, &[]);
+        }
+    }
+    graph.output(CONTENT_SCALE, &[1]);
+    graph.finish()
+}
+
+/// Frame, frame before, flow, share, picture and state in; the picture that the frame's steps start from (twice: it is the
+/// temporal cost's anchor too) and the state carried out: `c_t + share * warp(x_{t-1} - c_{t-1})` and `share * warp(state)`.
+pub fn carry(size: Size) -> Vec<u8> {
+    let mut graph = GraphWriter::new();
+    for name in [FRAME, BEFORE] {
+        graph.input(name, &[1, 3, size.height, size.width]);
+    }
+    graph.input(FLOW, &[1, 2, size.height, size.width]);
+    graph.input(SHARE, &[1, 1, size.height, size.width]);
+    for name in [PICTURE].into_iter().chain(STATE) {
+        graph.input(name, &shape_of(name, size));
+    }
+    let (across, down) = (Axis::across(size), Axis::down(size));
+    graph.node_in("", "Split", &[FLOW], &["flow_across", "flow_down"], &[("axis", Attribute::Int(1))]);
+    let [across, down] = [across, down].map(|axis| axis.write(&mut graph));
+
+    let difference = graph.node("Sub", &[PICTURE, BEFORE], "difference", &[]);
+    let carried = write_spline(&mut graph, size, &difference, &across, &down);
+    let carried = graph.node("Mul", &[&carried, SHARE], "difference_shared", &[]);
+    let started = graph.node("Add", &[FRAME, &carried], "started", &[]);
+    let start = write_clamp(&mut graph, &started, &next(PICTURE));
+    // What the temporal cost holds the frame's steps to.
+    graph.node("Identity", &[&start], ANCHOR, &[]);
+    graph.output(ANCHOR, &shape_of(PICTURE, size));
+
+    let state = graph.node("Concat", &STATE, "state", &[("axis", Attribute::Int(1))]);
+    let grid = write_grid(&mut graph, "state_grid", &across.position, &down.position);
+    let carried = sample(&mut graph, &state, &grid, "bilinear", "state_carried");
+    let carried = graph.node("Mul", &[&carried, SHARE], "state_shared", &[]);
+    let parts = graph.integers("state_parts", &STATE.map(|name| shape_of(name, size)[1] as i64));
+    let outputs = STATE.map(next);
+    let names = outputs.each_ref().map(String::as_str);
+    graph.node_in("", "Split", &[&carried, &parts], &names, &[("axis", Attribute::Int(1))]);
+    for name in [PICTURE].into_iter().chain(STATE) {
+        graph.output(&next(name), &shape_of(name, size));
+    }
+    graph.finish()
+}
+
+/// One of the picture's directions.
+struct Axis {
+    name: &'static str,
+    side: usize,
+    /// Of the list of pixel positions.
+    shape: [usize; 4],
+}
+
+/// Where every pixel samples along an axis; names of (1, 1, H, W) values.
+struct Place {
+    /// In -1..1.
+    position: String,
+    /// The pixel at or before it.
+    low: String,
+    /// 1 where it is a pixel's centre.
+    centred: String,
+    /// The two bilinear samples that make a cubic B-spline, and the weight of the first.
+    samples: [String; 2],
+    weight: String,
+}
+
+impl Axis {
+    fn across(size: Size) -> Self {
+        Axis { name: "across", side: size.width, shape: [1, 1, 1, size.width] }
+    }
+
+    fn down(size: Size) -> Self {
+        Axis { name: "down", side: size.height, shape: [1, 1, size.height, 1] }
+    }
+
+    fn write(self, graph: &mut GraphWriter) -> Place {
+        let mut names = Names { graph, suffix: self.name, side: self.side };
+        let pixels: Vec<f32> = (0..self.side).map(|pixel| pixel as f32).collect();
+        let pixels = names.graph.constant(&format!("pixels_{}", self.name), &self.shape, &pixels);
+        let flow = format!("flow_{}", self.name);
+        let moved = names.node("Add", &[&pixels, &flow], "moved");
+        let (first, last) = (names.scalar("first", 0.0), names.scalar("last", (self.side - 1) as f32));
+        let position = names.node("Clip", &[&moved, &first, &last], "clipped");
+        // A position this near to a pixel's centre is that pixel, as in motion::warp.
+        let half = names.scalar("half", 0.5);
+        let nearest = names.node("Add", &[&position, &half], "half_more");
+        let nearest = names.node("Floor", &[&nearest], "nearest");
+        let away = names.node("Sub", &[&position, &nearest], "away_signed");
+        let away = names.node("Abs", &[&away], "away");
+        let snap = names.scalar("snap", SNAP);
+        let centred = names.node("Less", &[&away, &snap], "centred");
+        let position = names.node("Where", &[&centred, &nearest, &position], "position");
+        let low = names.node("Floor", &[&position], "low");
+        let t = names.node("Sub", &[&position, &low], "t");
+        let (weight, samples) = names.b_spline(&low, &t);
+        let samples = [names.normalized(&samples[0], "first_sample"), names.normalized(&samples[1], "second_sample")];
+        let (position, low) = (names.normalized(&position, "place"), names.normalized(&low, "low_place"));
+        Place { position, low, centred, samples, weight }
+    }
+}
+
+/// A graph with the names of an axis.
+struct Names<'a> {
+    graph: &'a mut GraphWriter,
+    suffix: &'static str,
+    side: usize,
+}
+
+impl Names<'_> {
+    fn node(&mut self, op: &'static str, inputs: &[&str], name: &str) -> String {
+        self.graph.node(op, inputs, &format!("{name}_{}", self.suffix), &[])
+    }
+
+    fn scalar(&mut self, name: &str, value: f32) -> String {
+        self.graph.constant(&format!("{name}_{}", self.suffix), &[], &[value])
+    }
+
+    /// A position in pixels, in the -1..1 of `GridSample` with aligned corners.
+    fn normalized(&mut self, position: &str, name: &str) -> String {
+        let factor = self.scalar(&format!("{name}_factor"), 2.0 / (self.side - 1).max(1) as f32);
+        let one = self.scalar(&format!("{name}_one"), 1.0);
+        let scaled = self.node("Mul", &[position, &factor], &format!("{name}_scaled"));
+        self.node("Sub", &[&scaled, &one], name)
+    }
+
+    /// Of the spline's weights w at the four pixels around `low + t`: the sum of the first two, and the places between the
+    /// first two and between the last two at which a bilinear sample weighs each pair right.
+    fn b_spline(&mut self, low: &str, t: &str) -> (String, [String; 2]) {
+        let one = self.scalar("one", 1.0);
+        let s = self.node("Sub", &[&one, t], "s");
+        let (outer_first, inner_first) = (self.outer(&s, "first"), self.inner(t, "second"));
+        let outer_last = self.outer(t, "last");
+        let weight = self.node("Add", &[&outer_first, &inner_first], "first_pair");
+        let second = self.node("Sub", &[&one, &weight], "second_pair");
+        let way = self.node("Div", &[&inner_first, &weight], "way_first");
+        let before = self.node("Sub", &[low, &one], "pixel_before");
+        let first_sample = self.node("Add", &[&before, &way], "between_first");
+        let way = self.node("Div", &[&outer_last, &second], "way_second");
+        let after = self.node("Add", &[low, &one], "pixel_after");
+        let second_sample = self.node("Add", &[&after, &way], "between_second");
+        (weight, [first_sample, second_sample])
+    }
+
+    /// `t^3 / 6`
+    fn outer(&mut self, t: &str, name: &str) -> String {
+        let sixth = self.scalar(&format!("sixth_{name}"), 1.0 / 6.0);
+        let square = self.node("Mul", &[t, t], &format!("square_{name}"));
+        let cube = self.node("Mul", &[&square, t], &format!("cube_{name}"));
+        self.node("Mul", &[&cube, &sixth], &format!("weight_{name}"))
+    }
+
+    /// `2/3 - t^2 (1 - t / 2)`
+    fn inner(&mut self, t: &str, name: &str) -> String {
+        let (half, one) = (self.scalar(&format!("half_{name}"), 0.5), self.scalar(&format!("one_{name}"), 1.0));
+        let thirds = self.scalar(&format!("thirds_{name}"), 2.0 / 3.0);
+        let square = self.node("Mul", &[t, t], &format!("square_{name}"));
+        let rest = self.node("Mul", &[t, &half], &format!("half_of_{name}"));
+        let rest = self.node("Sub", &[&one, &rest], &format!("rest_{name}"));
+        let product = self.node("Mul", &[&square, &rest], &format!("product_{name}"));
+        self.node("Sub", &[&thirds, &product], &format!("weight_{name}"))
+    }
+}
+
+/// Places (1, 1, H, W) across and down as a grid (1, H, W, 2).
+fn write_grid(graph: &mut GraphWriter, name: &str, across: &str, down: &str) -> String {
+    let axis = graph.integers(&format!("{name}_axis"), &[4]);
+    // (1, 1, H, W) to (1, 1, H, W, 1), joined to (1, 1, H, W, 2).
+    let across = graph.node("Unsqueeze", &[across, &axis], &format!("{name}_across"), &[]);
+    let down = graph.node("Unsqueeze", &[down, &axis], &format!("{name}_down"), &[]);
+    let both = graph.node("Concat", &[&across, &down], &format!("{name}_both"), &[("axis", Attribute::Int(4))]);
+    let first = graph.integers(&format!("{name}_first"), &[0]);
+    graph.node("Squeeze", &[&both, &first], name, &[])
+}
+
+fn sample(graph: &mut GraphWriter, source: &str, grid: &str, mode: &'static str, output: &str) -> String {
+    let attributes = [
+        ("mode", Attribute::Text(mode)),
+        ("padding_mode", Attribute::Text("border")),
+        ("align_corners", Attribute::Int(1)),
+    ];
+    graph.node("GridSample", &[source, grid], output, &attributes)
+}
+
+/// `source` (1, 3, H, W) where the places say, by cubic B-spline interpolation within the range of the four nearest pixels.
+fn write_spline(graph: &mut GraphWriter, size: Size, source: &str, across: &Place, down: &Place) -> String {
+    let coefficients = write_prefilter(graph, size, source);
+    let mut rows = Vec::new();
+    for (row, y) in down.samples.iter().enumerate() {
+        let [left, right] = [0, 1].map(|column| {
+            let name = format!("spline_grid{row}{column}");
+            let grid = write_grid(graph, &name, &across.samples[column], y);
+            sample(graph, &coefficients, &grid, "bilinear", &format!("spline_sample{row}{column}"))
+        });
+        rows.push(mix(graph, &left, &right, &across.weight, &format!("spline_row{row}")));
+    }
+    let spline = mix(graph, &rows[0], &rows[1], &down.weight, "spline");
+
+    // The largest and, of the negative, the smallest of each pixel, the next, the one below and the one after that.
+    let negative = graph.node("Neg", &[source], "source_negative", &[]);
+    let both = graph.node("Concat", &[source, &negative], "source_both", &[("axis", Attribute::Int(1))]);
+    let window = [("kernel_shape", Attribute::Ints(vec![2, 2])), ("pads", Attribute::Ints(vec![0, 0, 1, 1]))];
+    let most = graph.node("MaxPool", &[&both], "source_most", &window);
+    let near = graph.node("Concat", &[&most, source], "source_near", &[("axis", Attribute::Int(1))]);
+    let grid = write_grid(graph, "low_grid", &across.low, &down.low);
+    let near = sample(graph, &near, &grid, "nearest", "near");
+    graph.node_in("", "Split", &[&near], &["near_most", "near_least", "near_itself"], &[("axis", Attribute::Int(1))]);
+    let least = graph.node("Neg", &["near_least"], "near_least_positive", &[]);
+    let held = graph.node("Min", &[&spline, "near_most"], "spline_not_above", &[]);
+    let held = graph.node("Max", &[&held, &least], "spline_held", &[]);
+    // What samples at a pixel's centre is that pixel, to the bit: nothing is resampled where nothing moves.
+    let centred = graph.node("And", &[&across.centred, &down.centred], "centred_both", &[]);
+    graph.node("Where", &[&centred, "near_itself", &held], "warped", &[])
+}
+
+/// `weight * a + (1 - weight) * b`
+fn mix(graph: &mut GraphWriter, a: &str, b: &str, weight: &str, output: &str) -> String {
+    let way = graph.node("Sub", &[a, b], &format!("{output}_way"), &[]);
+    let part = graph.node("Mul", &[&way, weight], &format!("{output}_part"), &[]);
+    graph.node("Add", &[&part, b], output, &[])
+}
+
+/// The coefficients of the spline through the pixels: the symmetric exponential of [`POLE`], rows, then columns, mirrored
+/// at the border.
+fn write_prefilter(graph: &mut GraphWriter, size: Size, source: &str) -> String {
+    let planes = graph.integers("planes", &[3, 1, size.height as i64, size.width as i64]);
+    let mut current = graph.node("Reshape", &[source, &planes], "source_planes", &[]);
+    for (axis, name, side) in [(3, "rows", size.width), (2, "columns", size.height)] {
+        // The border is mirrored without its last pixel, of which there are side - 1.
+        let reach = CUT_OFF.min(side - 1);
+        let mut pads = [0; 8];
+        (pads[axis], pads[4 + axis]) = (reach as i64, reach as i64);
+        let pads = graph.integers(&format!("prefilter_pads_{name}"), &pads);
+        let mirror = [("mode", Attribute::Text("reflect"))];
+        let padded = graph.node("Pad", &[&current, &pads], &format!("prefilter_padded_{name}"), &mirror);
+        let gain = -6.0 * POLE / (1.0 - POLE * POLE);
+        let response = (0..=2 * reach).map(|tap| gain * POLE.powi(tap.abs_diff(reach) as i32));
+        let mut shape = [1, 1, 1, 1];
+        shape[axis] = 2 * reach + 1;
+        let kernel = graph.constant(&format!("prefilter_{name}"), &shape, &response.collect::<Vec<f32>>());
+        current = graph.node("Conv", &[&padded, &kernel], &format!("prefiltered_{name}"), &[]);
+    }
+    let picture = graph.integers("picture_shape", &[1, 3, size.height as i64, size.width as i64]);
+    graph.node("Reshape", &[&current, &picture], "coefficients", &[])
+}
+
+/// The pole's eleventh power is below 1e-6.
+const CUT_OFF: usize = 11;

@@ -1,0 +1,325 @@
+//! Steps that stay on the device against the host engine, the optimizer and the warp in Rust: here on the CPU, where the
+//! same graphs run.
+
+use std::{process::Command, sync::Arc};
+
+use super::{
+    engines::{WEIGHTS, network, networks, ready, real_networks, runtime, targets},
+    reference::{random_picture, relative_l2},
+};
+use ndarray::{Array3, ArrayView3, ArrayViewMut3};
+use stylize::{
+    cost::{style::StyleTarget, temporal},
+    engine::{
+        Objective, Units, Weights,
+        host::HostEngine,
+        resident::{Resident, Start},
+    },
+    frame::Size,
+    motion::{FlowField, Kernel, SplineWarp, warp},
+    net::{
+        carry,
+        graph::Storage,
+        iteration,
+        session::{Precision, Runtime},
+        vgg::Vgg,
+    },
+    optim::{Optimizer, adam::Adam},
+};
+
+const RATE: f32 = 0.02;
+const GAMMA: f64 = 30.0;
+
+/// What a frame starts from, made up: motion by whole pixels, by fractions and out of the picture, places at rest, planes
+/// of all values.
+struct Motion {
+    flow: FlowField,
+    share: Vec<f32>,
+    gains: Vec<f32>,
+    reliability: Vec<f32>,
+}
+
+impl Motion {
+    fn new(size: Size, seed: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut flow = FlowField::new(size);
+        for (index, (u, v)) in flow.u.iter_mut().zip(&mut flow.v).enumerate() {
+            let kind = index / size.width % 4;
+            (*u, *v) = match kind {
+                0 => (0.0, 0.0),
+                1 => (3.0, -2.0),
+                2 => (0.01 * random.f32(), 1.0 - 0.01 * random.f32()),
+                _ => (40.0 * (random.f32() - 0.5), 40.0 * (random.f32() - 0.5)),
+            };
+        }
+        let mut plane = || (0..size.area()).map(|_| random.f32()).collect::<Vec<f32>>();
+        Motion { flow, share: plane(), gains: plane(), reliability: plane() }
+    }
+
+    fn start<'a>(&'a self, frame: ArrayView3<'a, f32>) -> Start<'a> {
+        Start { frame, flow: &self.flow, share: &self.share, gains: &self.gains, reliability: &self.reliability }
+    }
+}
+
+/// The same steps in Rust.
+struct Reference<O> {
+    engine: O,
+    adam: Adam,
+    picture: Array3<f32>,
+    frame: Array3<f32>,
+    anchor: Array3<f32>,
+    reliability: Vec<f32>,
+    /// Of the last step: total without and the temporal cost, and the gradient of both.
+    total: f64,
+    temporal: f64,
+    gradient: Vec<f32>,
+}
+
+impl<O: Objective> Reference<O> {
+    fn new(engine: O, frame: &Array3<f32>, start: &Array3<f32>) -> Self {
+        let (values, area) = (start.len(), start.len() / 3);
+        Reference {
+            engine,
+            adam: Adam::new(values, RATE),
+            picture: start.clone(),
+            frame: frame.clone(),
+            anchor: start.clone(),
+            reliability: vec![0.0; area],
+            total: 0.0,
+            temporal: 0.0,
+            gradient: vec![0.0; values],
+        }
+    }
+
+    fn carry(&mut self, motion: &Motion, frame: &Array3<f32>) {
+        let area = motion.share.len();
+        let difference = &self.picture - &self.frame;
+        let mut carried = vec![0.0; 3 * area];
+        SplineWarp::new(3 * area).warp(difference.as_slice().expect("contiguous"), &motion.flow, &mut carried);
+        for (index, x) in self.picture.as_slice_mut().expect("contiguous").iter_mut().enumerate() {
+            let c = frame.as_slice().expect("contiguous")[index];
+            *x = (c + motion.share[index % area] * carried[index]).clamp(0.0, 1.0);
+        }
+        for vector in self.adam.state() {
+            warp(&*vector, &motion.flow, Kernel::Bilinear, &mut carried);
+            for (index, to) in vector.iter_mut().enumerate() {
+                *to = motion.share[index % area] * carried[index];
+            }
+        }
+        for (index, gain) in self.adam.gains().expect("Adam has gains").iter_mut().enumerate() {
+            *gain = motion.gains[index % area];
+        }
+        self.frame.assign(frame);
+        self.anchor.assign(&self.picture);
+        self.reliability.copy_from_slice(&motion.reliability);
+        self.engine.set_content(frame.view()).expect("features");
+    }
+
+    fn step(&mut self) {
+        let shape = self.picture.raw_dim();
+        let (engine, anchor) = (&mut self.engine, self.anchor.as_slice().expect("contiguous"));
+        let mut closure = |x: &[f32], gradient: &mut [f32]| {
+            let picture = ArrayView3::from_shape(shape, x).expect("the picture's length");
+            let view = ArrayViewMut3::from_shape(shape, &mut *gradient).expect("the picture's length");
+            self.total = engine.evaluate(picture, view)?.total;
+            self.temporal = temporal::value_and_add_gradient(x, anchor, &self.reliability, GAMMA, gradient);
+            self.gradient.copy_from_slice(gradient);
+            Ok(self.total as f32)
+        };
+        self.adam.step(self.picture.as_slice_mut().expect("contiguous"), &mut closure).expect("a step");
+        self.picture.iter_mut().for_each(|x| *x = x.clamp(0.0, 1.0));
+    }
+}
+
+/// Both, ready for the first step on the same frame.
+fn both(
+    runtime: &Runtime,
+    vgg: &Arc<Vgg>,
+    size: Size,
+    units: Units,
+    seed: u64,
+) -> (Reference<HostEngine>, Resident, Array3<f32>) {
+    let [x, c, s, next] = [0, 1, 2, 3].map(|more| random_picture(size.height, size.width, seed + more));
+    let targets: Vec<StyleTarget> = targets(vgg, &s, units);
+    let host = HostEngine::new(runtime, Arc::clone(vgg), size, units).expect("an engine");
+    let host = Reference::new(ready(host, &targets, &c), &c, &x);
+    let mut resident = Resident::with_gradient(runtime, Arc::clone(vgg), size, units).expect("an engine");
+    resident.set_weights(WEIGHTS);
+    resident.set_style(&targets).expect("targets");
+    resident.begin(c.view(), x.view()).expect("a start");
+    (host, resident, next)
+}
+
+/// A painting of waves, in no way like noise.
+fn stripes(size: Size) -> Array3<f32> {
+    Array3::from_shape_fn((3, size.height, size.width), |(c, y, x)| {
+        0.5 + 0.4 * (0.3 * x as f32 + 0.2 * (c + 1) as f32 * y as f32 + c as f32).sin()
+    })
+}
+
+fn flat(values: &[f32], size: Size) -> Array3<f64> {
+    let values = values.iter().map(|&value| f64::from(value)).collect();
+    Array3::from_shape_vec((3, size.height, size.width), values).expect("a picture")
+}
+
+/// Steps before and after a new frame, all terms on: the largest relative distances of the loss and of the temporal cost,
+/// and the distance of each gradient.
+fn compare_steps(runtime: &Runtime, vgg: &Arc<Vgg>, size: Size, units: Units, steps: usize) -> (f64, Vec<f64>) {
+    let (mut host, mut resident, frame) = both(runtime, vgg, size, units, 1);
+    let motion = Motion::new(size, 7);
+    let (mut loss, mut gradients) = (0.0f64, Vec::new());
+    for step in 0..steps {
+        if steps > 1 && step == steps / 2 {
+            host.carry(&motion, &frame);
+            resident.carry(&motion.start(frame.view())).expect("a start");
+        }
+        host.step();
+        resident.step(RATE, GAMMA).expect("a step");
+        let total = resident.losses().expect("losses").total;
+        loss = loss.max((total - host.total).abs() / host.total);
+        loss = loss.max((resident.temporal() - host.temporal).abs() / (host.temporal + 1e-6));
+        gradients.push(relative_l2(&resident.gradient().expect("a gradient"), &flat(&host.gradient, size)));
+    }
+    (loss, gradients)
+}
+
+#[test]
+fn a_resident_step_has_the_host_engines_gradient() {
+    for vgg in networks().into_iter().map(Arc::new) {
+        for units in [Units::Relative, Units::Course] {
+            for size in [Size::new(9, 7), Size::new(30, 29), Size::new(67, 45)] {
+                let (loss, gradients) = compare_steps(&runtime(), &vgg, size, units, 1);
+                assert!(gradients[0] < 1e-5 && loss < 1e-4, "{gradients:?} {loss} at {size} in {units:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn resident_losses_are_the_host_engines_over_50_steps() {
+    let vgg = Arc::new(network(&[32, 0, 16, 32, 0, 48, 32], &[(0, 7), (3, 32), (6, 20)], 6));
+    let others = real_networks(&["compact", "vgg19"]);
+    let sizes = [Size::new(45, 33), Size::new(61, 24), Size::new(32, 47)];
+    for vgg in [vgg].into_iter().chain(others) {
+        for size in sizes {
+            let (loss, gradients) = compare_steps(&runtime(), &vgg, size, Units::Relative, 50);
+            eprintln!("{} {size}: loss {loss:.1e}, first gradient {:.1e}", vgg.name, gradients[0]);
+            assert!(loss < 1e-3, "{} {size}: the losses are {loss:.1e} apart", vgg.name);
+            assert!(gradients[0] < 1e-4, "{} {size}: the gradients are {:.1e} apart", vgg.name, gradients[0]);
+        }
+    }
+}
+
+#[test]
+fn a_resident_warp_is_the_hosts() {
+    let vgg = Arc::new(network(&[16, 16], &[(1, 0)], 0));
+    for size in [Size::new(25, 24), Size::new(40, 27), Size::new(320, 181)] {
+        let (mut host, mut resident, frame) = both(&runtime(), &vgg, size, Units::Relative, 1);
+        let motion = Motion { share: vec![1.0; size.area()], ..Motion::new(size, 3) };
+        host.step();
+        resident.step(RATE, GAMMA).expect("a step");
+        host.carry(&motion, &frame);
+        resident.carry(&motion.start(frame.view())).expect("a start");
+        let mut picture = Array3::zeros(frame.dim());
+        resident.picture(&mut picture).expect("a picture");
+        let most = (&picture - &host.picture).iter().fold(0.0f32, |most, d| most.max(d.abs()));
+        eprintln!("{size}: the warped pictures are at most {most:.1e} apart");
+        assert!(most < 2e-4, "{size}: {most:.1e}");
+    }
+}
+
+#[test]
+fn what_rests_is_carried_to_the_bit() {
+    let vgg = Arc::new(network(&[16, 16], &[(1, 0)], 0));
+    let size = Size::new(640, 91);
+    let (_, mut resident, _) = both(&runtime(), &vgg, size, Units::Relative, 1);
+    let [frame, start] = [5, 6].map(|seed| random_picture(size.height, size.width, seed));
+    resident.begin(frame.view(), start.view()).expect("a start");
+    let rest = Motion { flow: FlowField::new(size), share: vec![1.0; size.area()], ..Motion::new(size, 3) };
+    resident.carry(&rest.start(frame.view())).expect("a start");
+    let mut picture = Array3::zeros(frame.dim());
+    resident.picture(&mut picture).expect("a picture");
+    let expected = ndarray::Zip::from(&frame).and(&start).map_collect(|c, x| (c + (x - c)).clamp(0.0, 1.0));
+    assert_eq!(picture, expected);
+}
+
+#[test]
+fn half_precision_has_nearly_the_same_gradient() {
+    let runtime = runtime().with_precision(Precision::Fp16);
+    let small = networks().into_iter().map(Arc::new);
+    for vgg in small.chain(real_networks(&["tiny", "compact", "plus", "vgg19"])) {
+        for (size, weights) in [
+            (Size::new(75, 51), WEIGHTS),
+            (Size::new(128, 97), Weights { content: 1.0, style: 30.0, tv: 20.0 }),
+            (Size::new(48, 64), Weights { content: 1e-6, style: 1e-4, tv: 0.0 }),
+        ] {
+            let (mut host, mut resident, _) = both(&runtime, &vgg, size, Units::Relative, 1);
+            // Another picture of noise has nearly the Grams of the first: what is left of the difference is rounding.
+            let targets = targets(&vgg, &stripes(size), Units::Relative);
+            host.engine.set_style(targets.clone());
+            resident.set_style(&targets).expect("targets");
+            host.engine.set_weights(weights);
+            resident.set_weights(weights);
+            host.step();
+            resident.step(RATE, GAMMA).expect("a step");
+            let error = relative_l2(&resident.gradient().expect("a gradient"), &flat(&host.gradient, size));
+            eprintln!("{} {size} {weights:?}: relative L2 {error:.1e}", vgg.name);
+            assert!(error < 2e-2, "{} {size}: relative L2 {error:.1e}", vgg.name);
+        }
+    }
+}
+
+/// A picture whose features are as large as they get, with the Grams of another: nothing overflows.
+#[test]
+fn half_precision_does_not_overflow_on_black_white_and_checks() {
+    let runtime = runtime().with_precision(Precision::Fp16);
+    let size = Size::new(96, 80);
+    for vgg in real_networks(&["compact", "vgg19"]) {
+        let checks = Array3::from_shape_fn((3, size.height, size.width), |(_, y, x)| ((x / 4 + y / 4) % 2) as f32);
+        let saturated = Array3::from_shape_fn(checks.dim(), |(c, _, x)| f32::from(u8::from(c == x / 32)));
+        let targets = targets(&vgg, &stripes(size), Units::Relative);
+        let mut resident =
+            Resident::with_gradient(&runtime, Arc::clone(&vgg), size, Units::Relative).expect("an engine");
+        resident.set_style(&targets).expect("targets");
+        for picture in [Array3::zeros(checks.dim()), Array3::ones(checks.dim()), checks.clone(), saturated] {
+            resident.begin(checks.view(), picture.view()).expect("a start");
+            resident.step(RATE, 0.0).expect("a step");
+            assert!(resident.losses().expect("losses").total.is_finite());
+            let gradient = resident.gradient().expect("a gradient");
+            assert!(gradient.iter().all(|value| value.is_finite()), "{}", vgg.name);
+            assert!(gradient.iter().any(|&value| value != 0.0), "{}", vgg.name);
+        }
+    }
+}
+
+/// The onnx package's checker, with strict inference of types and shapes, over every graph; skips where there is no onnx.
+#[test]
+fn graphs_are_valid_onnx() {
+    let python = std::env::var("STYLIZE_PYTHON").unwrap_or_else(|_| "python3".into());
+    let script = "import sys, onnx\nfor path in sys.argv[1:]:\n m = onnx.load(path)\n onnx.checker.check_model(m, full_check=True)\n \
+        onnx.shape_inference.infer_shapes(m, check_type=True, strict_mode=True, data_prop=True)";
+    let found = Command::new(&python).args(["-c", "import onnx"]).output().is_ok_and(|output| output.status.success());
+    if !found {
+        eprintln!("skipped: {python} has no onnx (STYLIZE_PYTHON names one that has)");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut paths = Vec::new();
+    let mut write = |name: String, model: Vec<u8>| {
+        let path = folder.path().join(name + ".onnx");
+        std::fs::write(&path, model).expect("writing a graph");
+        paths.push(path);
+    };
+    let size = Size::new(67, 45);
+    for (index, vgg) in networks().into_iter().enumerate() {
+        for storage in [Storage::Single, Storage::Half { features: 0.25 }] {
+            let kind = if storage == Storage::Single { "single" } else { "half" };
+            write(format!("iteration-{index}-{kind}"), iteration::iteration(&vgg, size, storage, true));
+            write(format!("look-{index}-{kind}"), carry::look(&vgg, size, Units::Relative, storage));
+        }
+        write(format!("step-{index}"), stylize::net::step_standard::step(&vgg, size));
+    }
+    write("carry".into(), carry::carry(size));
+    let output = Command::new(&python).args(["-c", script]).args(&paths).output().expect("running Python");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
