@@ -215,6 +215,24 @@ fn damaged_packets_are_counted() {
     assert!(times(text(&folder.path("out.mp4"))).len() >= 4, "{stderr}");
 }
 
+#[test]
+fn steps_can_be_looked_into() {
+    let folder = Folder::new();
+    let look = ["--profile", "trace.json", "--dump-graph", "step.onnx", "--device", "cpu"];
+    folder.paint(&[&["in.mp4", "out.mp4", "--duration", "0.1"], &look[..]].concat());
+    assert_eq!(folder.names(), ["in.mp4", "out.mp4", "step-64x36.onnx", "trace-64x36.json"]);
+    let trace = fs::read_to_string(folder.path("trace-64x36.json")).unwrap();
+    let events: serde_json::Value = serde_json::from_str(&trace).expect("JSON");
+    let named = |name: &str| events.as_array().expect("events").iter().filter(|event| event["name"] == name).count();
+    // Two steps for the first frame, one for each of the two others.
+    assert_eq!(named("model_run"), 4);
+    let graph = fs::read(folder.path("step-64x36.onnx")).unwrap();
+    for name in ["gradient", "style_value4", "content_value"] {
+        assert!(graph.windows(name.len()).any(|bytes| bytes == name.as_bytes()), "no {name} in the graph");
+    }
+    folder.refuses(&["in.mp4", "b.mp4", "--dump-graph", "nowhere/step.onnx"], &["cannot write nowhere/step-"]);
+}
+
 fn interrupt(id: u32) {
     // The shell's own kill: a small system has no program of that name.
     tool("sh", &["-c", &format!("kill -INT {id}")]);

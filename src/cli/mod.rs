@@ -10,6 +10,7 @@ use crate::{
     embedded,
     error::{Error, Result},
     net::{
+        inspect::Inspection,
         session::{Device, Runtime, data_folder},
         vgg::Vgg,
         weights,
@@ -100,6 +101,25 @@ impl NetworkArgs {
             return Err(Error::Weights { name: self.model.clone(), reason });
         }
         weights::load(&path).map(Arc::new)
+    }
+}
+
+/// A look inside, for those who tune.
+#[derive(Args, Clone, Debug)]
+pub struct InspectArgs {
+    /// Write ONNX Runtime's own profile of the steps (Chrome's trace format), a file for each picture size: trace.json
+    /// becomes trace-320x180.json
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
+
+    /// Write the graph of a step (ONNX, for Netron), a file for each picture size
+    #[arg(long, value_name = "FILE")]
+    pub dump_graph: Option<PathBuf>,
+}
+
+impl InspectArgs {
+    pub fn inspection(&self) -> Inspection {
+        Inspection { profile: self.profile.clone(), graph: self.dump_graph.clone() }
     }
 }
 

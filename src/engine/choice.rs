@@ -10,6 +10,7 @@ use crate::{
     error::Result,
     frame::Size,
     net::{
+        inspect::Inspection,
         ops::Isa,
         prepared::Prepared,
         session::{Device, Runtime},
@@ -53,6 +54,8 @@ impl Engines {
     /// of random weights with it, in which every operator occurs, and came to the host engine's gradient. Any difference,
     /// or an error, leaves the next slower engine.
     pub fn new(runtime: Runtime, vgg: Arc<Vgg>, choice: Choice) -> Self {
+        // The trials below are nobody's step.
+        let trial = runtime.clone().inspected(Inspection::default());
         let supported = runtime.device() == Device::Cpu && Prepared::supports(&vgg);
         let isa = match choice {
             Choice::Auto => Some(Isa::best()).filter(|&isa| supported && isa != Isa::PLAIN),
@@ -61,12 +64,12 @@ impl Engines {
         };
         let operators = isa.filter(|&isa| {
             let prepare = |vgg: &Vgg| Kind::Operators(Arc::new(Prepared::new(vgg, isa, runtime.threads())));
-            proves_itself(&runtime, "of Rust operators", prepare)
+            proves_itself(&trial, "of Rust operators", prepare)
         });
         let kind = match operators {
             Some(isa) => Kind::Operators(Arc::new(Prepared::new(&vgg, isa, runtime.threads()))),
             None if choice == Choice::Host => Kind::Host,
-            None if proves_itself(&runtime, "of standard operators", |_| Kind::Standard) => Kind::Standard,
+            None if proves_itself(&trial, "of standard operators", |_| Kind::Standard) => Kind::Standard,
             None => Kind::Host,
         };
         Engines { runtime, vgg, kind }

@@ -76,7 +76,7 @@ impl FusedEngine {
     /// [`Error::Setting`] if the size is too small for the network's pools, [`Error::Runtime`] if ONNX Runtime fails.
     pub fn new(runtime: &Runtime, vgg: Arc<Vgg>, network: &Arc<Prepared>, size: Size, units: Units) -> Result<Self> {
         vgg.check_size(size)?;
-        let step = BoundGraph::with_operators(runtime, &step::step(&vgg, size), operators::domain(network)?)?;
+        let step = BoundGraph::step(runtime, &step::step(&vgg, size), size, Some(operators::domain(network)?))?;
         let model = step::content_features(&vgg, size);
         let mut features = BoundGraph::with_operators(runtime, &model, operators::domain(network)?)?;
         let mut content = tensor(step::blocked(vgg.shapes(size)[vgg.content]))?;
@@ -90,7 +90,7 @@ impl FusedEngine {
     /// As [`FusedEngine::new`].
     pub fn standard(runtime: &Runtime, vgg: Arc<Vgg>, size: Size, units: Units) -> Result<Self> {
         vgg.check_size(size)?;
-        let step = BoundGraph::new(runtime, &step_standard::step(&vgg, size))?;
+        let step = BoundGraph::step(runtime, &step_standard::step(&vgg, size), size, None)?;
         let mut features = BoundGraph::new(runtime, &graph::forward(&vgg, size, &[vgg.content]))?;
         let mut content = tensor(vgg.shapes(size)[vgg.content].nchw())?;
         features.bind_output(&map_name(vgg.content), &mut content)?;

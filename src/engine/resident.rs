@@ -122,7 +122,7 @@ impl Resident {
             Precision::Fp16 => half(runtime, &vgg)?,
         };
         let model = iteration::iteration(&vgg, size, storage, gradient);
-        let mut step = runtime.replayed(&model)?;
+        let mut step = runtime.replayed(&model, size)?;
         let mut memory = Memory::new(&step, &vgg, size, gradient)?;
         memory.bind_step(&mut step)?;
         let mut look = BoundGraph::new(runtime, &carry::look(&vgg, size, units, storage))?;

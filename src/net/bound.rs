@@ -7,27 +7,43 @@ use ort::{
     value::Tensor,
 };
 
-use super::session::{Device, Runtime};
-use crate::error::Result;
+use super::{
+    inspect::Profile,
+    session::{Device, Runtime},
+};
+use crate::{error::Result, frame::Size};
 
 /// A graph with its inputs and outputs in buffers that are allocated once.
 pub struct BoundGraph {
     session: Session,
     binding: IoBinding,
+    profile: Option<Profile>,
 }
 
 impl BoundGraph {
     pub fn new(runtime: &Runtime, model: &[u8]) -> Result<Self> {
-        let session = runtime.session(model)?;
-        let binding = session.create_binding()?;
-        Ok(BoundGraph { session, binding })
+        Self::with_session(runtime.session(model)?, None)
     }
 
     /// A graph with operators of ours, which run on the CPU.
     pub fn with_operators(runtime: &Runtime, model: &[u8], operators: OperatorDomain) -> Result<Self> {
-        let session = runtime.builder(Device::Cpu)?.with_operators(operators)?.commit_from_memory(model)?;
+        Self::with_session(runtime.builder(Device::Cpu)?.with_operators(operators)?.commit_from_memory(model)?, None)
+    }
+
+    /// The graph of a step at a picture size, on the runtime's device, or with operators of ours on the CPU; looked into as
+    /// the runtime says.
+    pub fn step(runtime: &Runtime, model: &[u8], size: Size, operators: Option<OperatorDomain>) -> Result<Self> {
+        let builder = match operators {
+            Some(operators) => runtime.builder(Device::Cpu)?.with_operators(operators)?,
+            None => runtime.builder(runtime.device())?,
+        };
+        let profile = runtime.inspection().begin(size, model)?;
+        Self::with_session(Profile::taken_by(builder, profile.as_ref())?.commit_from_memory(model)?, profile)
+    }
+
+    fn with_session(session: Session, profile: Option<Profile>) -> Result<Self> {
         let binding = session.create_binding()?;
-        Ok(BoundGraph { session, binding })
+        Ok(BoundGraph { session, binding, profile })
     }
 
     /// Binds the buffer that every run writes an output to.
@@ -54,6 +70,14 @@ impl BoundGraph {
     pub fn run(&mut self) -> Result<()> {
         self.session.run_binding(&self.binding)?;
         Ok(())
+    }
+}
+
+impl Drop for BoundGraph {
+    fn drop(&mut self) {
+        if let Some(profile) = &self.profile {
+            profile.finish(&mut self.session);
+        }
     }
 }
 
@@ -99,12 +123,21 @@ pub struct PingPong {
     bindings: [IoBinding; 2],
     options: [RunOptions<NoSelectedOutputs>; 2],
     device: Device,
+    profile: Option<Profile>,
+}
+
+impl Drop for PingPong {
+    fn drop(&mut self) {
+        if let Some(profile) = &self.profile {
+            profile.finish(&mut self.session);
+        }
+    }
 }
 
 impl PingPong {
     /// # Errors
     /// [`Error::Runtime`](crate::Error::Runtime) if ONNX Runtime does not take the graph.
-    pub fn new(session: Session, device: Device) -> Result<Self> {
+    pub(super) fn new(session: Session, device: Device, profile: Option<Profile>) -> Result<Self> {
         let bindings = [session.create_binding()?, session.create_binding()?];
         let mut options = [RunOptions::new()?, RunOptions::new()?];
         for (way, options) in options.iter_mut().enumerate() {
@@ -114,7 +147,7 @@ impl PingPong {
                 options.set("gpu_graph_id", (way + 1).to_string())?;
             }
         }
-        Ok(PingPong { session, bindings, options, device })
+        Ok(PingPong { session, bindings, options, device, profile })
     }
 
     /// A tensor of undefined values where this graph's device has its memory.

@@ -1,12 +1,13 @@
 //! The network: a [`vgg`] as data, read from [`weights`] files, written as ONNX graphs by [`graph`] and run by
 //! [`session`]; [`features`] are what it sees in a picture. [`ops`] are kernels of our own, which [`operators`] brings into
 //! ONNX Runtime, [`prepared`] for a network, and of which [`step`] makes one graph of a whole step; [`step_standard`] does
-//! so with ONNX's own operators.
+//! so with ONNX's own operators. [`inspect`] lets those who tune look inside.
 
 pub mod bound;
 pub mod carry;
 pub mod features;
 pub mod graph;
+pub mod inspect;
 pub mod iteration;
 mod objective;
 pub mod onnx;

@@ -13,12 +13,18 @@ use ort::{
     },
 };
 
-use super::providers::{self, Wish};
 pub use super::{
     bound::{BoundGraph, PingPong, tensor},
     providers::{Device, Precision},
 };
-use crate::error::{Error, Result};
+use super::{
+    inspect::{Inspection, Profile},
+    providers::{self, Wish},
+};
+use crate::{
+    error::{Error, Result},
+    frame::Size,
+};
 
 /// ONNX Runtime, loaded, with the device that was chosen.
 #[derive(Clone)]
@@ -28,7 +34,7 @@ pub struct Runtime {
     device: Device,
     precision: Precision,
     threads: usize,
-    profile: Option<PathBuf>,
+    inspection: Inspection,
     /// Devices that `auto` did not take, each with the reason.
     passed_over: Vec<String>,
 }
@@ -57,7 +63,7 @@ impl Runtime {
             device: Device::Cpu,
             precision: Precision::default(),
             threads,
-            profile: None,
+            inspection: Inspection::default(),
             passed_over: Vec::new(),
         };
         match device {
@@ -132,11 +138,15 @@ impl Runtime {
         self.threads
     }
 
-    /// The same, but every session made from now on writes ONNX Runtime's own profile (JSON in Chrome's trace format: the
-    /// time of every node of every run) to `PREFIX_<time>.json` when it ends.
-    pub fn profiled(mut self, prefix: impl Into<PathBuf>) -> Self {
-        self.profile = Some(prefix.into());
+    /// The same, but from now on every step graph is looked into.
+    pub fn inspected(mut self, inspection: Inspection) -> Self {
+        self.inspection = inspection;
         self
+    }
+
+    /// What is wanted of step graphs.
+    pub(super) fn inspection(&self) -> &Inspection {
+        &self.inspection
     }
 
     /// Builds a session with this device from an ONNX model in bytes.
@@ -148,19 +158,21 @@ impl Runtime {
     ///
     /// # Errors
     /// [`Error::Runtime`] if ONNX Runtime does not take it.
-    pub(crate) fn replayed(&self, model: &[u8]) -> Result<PingPong> {
+    pub(crate) fn replayed(&self, model: &[u8], size: Size) -> Result<PingPong> {
+        let profile = self.inspection.begin(size, model)?;
         let wish = Wish { precision: self.precision, replayed: true, cache: None };
-        let session = providers::register(self.plain_builder()?, self.device, &wish)?.commit_from_memory(model);
+        let builder = Profile::taken_by(self.plain_builder()?, profile.as_ref())?;
+        let session = providers::register(builder, self.device, &wish)?.commit_from_memory(model);
         let session = match session {
             Ok(session) => session,
             // Launches can only be recorded where the provider takes every node.
             Err(error) if self.device.is_nvidia() => {
                 log::debug!("the step cannot be recorded: {error}");
-                self.session(model)?
+                Profile::taken_by(self.builder(self.device)?, profile.as_ref())?.commit_from_memory(model)?
             }
             Err(error) => return Err(error.into()),
         };
-        PingPong::new(session, self.device)
+        PingPong::new(session, self.device, profile)
     }
 
     /// A session builder with everything but the model: the device, the shared pool, all graph optimizations.
@@ -170,13 +182,9 @@ impl Runtime {
     }
 
     fn plain_builder(&self) -> Result<SessionBuilder> {
-        let builder = Session::builder(&self.environment)?
+        Ok(Session::builder(&self.environment)?
             .with_optimization_level(GraphOptimizationLevel::All)?
-            .with_flush_to_zero()?;
-        Ok(match &self.profile {
-            Some(prefix) => builder.with_profiling(prefix)?,
-            None => builder,
-        })
+            .with_flush_to_zero()?)
     }
 
     /// Whether a device really loads: opens its libraries, and the device itself.

@@ -12,6 +12,7 @@ use stylize::{
     engine::{Choice, Engines, Objective, Units, Weights, host},
     frame::Size,
     net::{
+        inspect::Inspection,
         ops::{
             Activations, Aligned, Conv3x3, Factors, FeatureShape, FirstConv, Gradient, Isa, LastConv, Machine, Scratch,
             Serial, StyleTarget as KernelTarget, Tap, Terms, Upstream, View,
@@ -77,7 +78,7 @@ fn whole_step(bencher: Bencher, case: &str) {
     let runtime = Runtime::load(Device::Cpu, 0).expect("ONNX Runtime: scripts/setup installs it");
     // scripts/bench asks for ONNX Runtime's profile, which slows the step by a few per cent.
     let runtime = match std::env::var_os("STYLIZE_BENCH_PROFILE") {
-        Some(prefix) => runtime.profiled(prefix),
+        Some(file) => runtime.inspected(Inspection { profile: Some(file.into()), graph: None }),
         None => runtime,
     };
     let choice = match engine {

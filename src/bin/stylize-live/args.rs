@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use stylize::{
-    cli::{BalanceArgs, NetworkArgs, StyleArgs},
+    cli::{BalanceArgs, InspectArgs, NetworkArgs, StyleArgs},
     frame::Size,
     settings::{Balance, Settings},
 };
@@ -67,6 +67,9 @@ pub struct Args {
 
     #[command(flatten)]
     pub network: NetworkArgs,
+
+    #[command(flatten)]
+    pub inspect: InspectArgs,
 
     /// Show it as a mirror does
     #[arg(long)]

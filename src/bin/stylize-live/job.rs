@@ -43,7 +43,7 @@ pub fn run(args: &Args, stop: &AtomicBool) -> anyhow::Result<()> {
     }));
     let setup = Setup {
         feed: feed(args)?,
-        runtime: args.network.runtime()?,
+        runtime: args.network.runtime()?.inspected(args.inspect.inspection()),
         network,
         styles,
         settings,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 use stylize::{
-    cli::{BalanceArgs, NetworkArgs, StyleArgs},
+    cli::{BalanceArgs, InspectArgs, NetworkArgs, StyleArgs},
     settings::{OptimizerKind, Preset, Settings},
 };
 
@@ -69,6 +69,9 @@ pub struct Args {
 
     #[command(flatten)]
     pub network: NetworkArgs,
+
+    #[command(flatten)]
+    pub inspect: InspectArgs,
 
     /// Show the newest painted frame in a window; closing it ends the run cleanly
     #[arg(long)]

@@ -32,7 +32,7 @@ pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<()> {
             .with_streams_of(&args.input, &source_options);
     let paintings = args.style.paintings()?;
     let network = args.network.network()?;
-    let runtime = args.network.runtime()?;
+    let runtime = args.network.runtime()?.inspected(args.inspect.inspection());
     let working = info.size.fit_longer(settings.size);
     let display = Display::new(info.frames, args.quiet);
     display.line(&format!(
