@@ -1,39 +1,43 @@
 //! 3x3 convolution, padding 1 (zeros), stride 1, from blocked to blocked activations.
 //!
-//! Winograd F(4x4, 3x3) ([`super::winograd`]): patches are transformed, multiplied and transformed back a few dozen at
-//! a time, so that the transformed values never leave the second-level cache. What follows the convolution (bias, ReLU,
+//! Winograd F(4x4, 3x3) ([`super::winograd`]): patches are transformed, multiplied and transformed back a dozen or more at
+//! a time, so that the transformed inputs never leave the second-level cache; the outputs, a block or two of channels at a
+//! time, stay in the first. What follows the convolution (bias, ReLU,
 //! signs, pooling; or the mask and un-pooling of the backward pass) happens while a 4x4 patch is in registers.
 
 use std::ops::Range;
 
 use super::{
     blocked::{Aligned, FeatureShape},
+    cache::second_level,
     conv_output::{Activations, Finish, Gradient},
     isa::Kernel,
     lanes::{LANES, Lanes, Registers},
     parallel::{Machine, Shared},
     product::product,
-    winograd::{IN, OUT, POINTS, transform_filters, transform_input, transform_output},
+    winograd::{IN, OUT, POINTS, Patch, transform_filters, transform_input, transform_output},
 };
 
-/// Transformed patches of one piece of work should fit the second-level cache.
-const CACHE_FLOATS: usize = 1 << 18;
 /// Weights beyond this many floats do not: then it is they that should be read as seldom as can be.
 const LARGE_WEIGHTS: usize = 1 << 20;
 /// Most patches at once: more gains nothing.
 const MOST_PATCHES: usize = 48;
 /// Rows that the product rounds up to.
-const ROWS: usize = 12;
+const ROWS: usize = 6;
+/// Blocks of outputs that are multiplied at once, at most.
+const COLUMNS: usize = 2;
 
 /// A convolution with its weights in the transformed domain.
 #[derive(Debug)]
 pub struct Conv3x3 {
     inputs: usize,
     outputs: usize,
-    /// `[36][outputs / 16][inputs][16]`
+    /// `[outputs / 16][36][inputs][16]`
     weights: Aligned,
     /// One per output; empty in the backward direction.
     bias: Aligned,
+    /// Patches of one piece of work, at most.
+    most_patches: usize,
 }
 
 impl Conv3x3 {
@@ -56,7 +60,13 @@ impl Conv3x3 {
 
     fn new(inputs: usize, outputs: usize, weights: &[f32], bias: &[f32]) -> Self {
         assert!(inputs.is_multiple_of(LANES) && outputs.is_multiple_of(LANES), "channels are multiples of {LANES}");
-        Conv3x3 { inputs, outputs, weights: weights.into(), bias: bias.into() }
+        // Half of the cache: the weights pass through it too.
+        let fit = second_level() / 2 / (POINTS * inputs * size_of::<f32>());
+        let most_patches = match weights.len() {
+            LARGE_WEIGHTS.. => MOST_PATCHES,
+            _ => (fit / ROWS * ROWS).clamp(2 * ROWS, MOST_PATCHES),
+        };
+        Conv3x3 { inputs, outputs, weights: weights.into(), bias: bias.into(), most_patches }
     }
 
     /// Channels in.
@@ -98,7 +108,7 @@ impl Conv3x3 {
         assert_eq!(x.len(), shape.len(), "input of {shape:?}");
         let patches = shape.height.div_ceil(OUT) * shape.width.div_ceil(OUT);
         let at_once = self.patches_at_once(patches, machine.threads.threads());
-        let buffer = Buffer::new(self, at_once.next_multiple_of(ROWS));
+        let buffer = Buffer::new(self, at_once.next_multiple_of(2 * ROWS));
         machine.threads.run(patches.div_ceil(at_once), &|piece| {
             let mut work = machine.scratch.take(buffer.len);
             let patches = piece * at_once..((piece + 1) * at_once).min(patches);
@@ -110,12 +120,7 @@ impl Conv3x3 {
 
     /// As many patches as fit the cache, in pieces that threads can share evenly.
     fn patches_at_once(&self, patches: usize, threads: usize) -> usize {
-        let fit = CACHE_FLOATS / (POINTS * (self.inputs + self.outputs));
-        let most = match self.weights.len() {
-            LARGE_WEIGHTS.. => MOST_PATCHES,
-            _ => (fit / ROWS * ROWS).clamp(ROWS, MOST_PATCHES),
-        };
-        let pieces = patches.div_ceil(most).next_multiple_of(threads);
+        let pieces = patches.div_ceil(self.most_patches).next_multiple_of(threads);
         patches.div_ceil(pieces).max(1)
     }
 }
@@ -124,7 +129,7 @@ fn filter(weight: &[f32], index: usize) -> [f64; 9] {
     std::array::from_fn(|k| f64::from(weight[index * 9 + k]))
 }
 
-/// Where transformed patches lie in a work buffer: `[36][blocks][rows][16]`, inputs then outputs.
+/// Where transformed patches lie in a work buffer: inputs, `[36][blocks][rows][16]`, then [`COLUMNS`] blocks of outputs alike.
 #[derive(Clone, Copy)]
 struct Buffer {
     rows: usize,
@@ -140,7 +145,7 @@ impl Buffer {
     fn new(conv: &Conv3x3, rows: usize) -> Self {
         // One more line a point: distances that are powers of two would put all 36 points into one set of the cache.
         let input_step = conv.inputs * rows + LANES;
-        let output_step = conv.outputs * rows + LANES;
+        let output_step = COLUMNS * LANES * rows + LANES;
         let outputs = POINTS * input_step;
         Buffer { rows, input_step, output_step, outputs, len: outputs + POINTS * output_step }
     }
@@ -162,17 +167,24 @@ impl<F: Finish> Kernel for Piece<'_, F> {
 
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
+        let blocks = self.conv.outputs / LANES;
         // SAFETY: as said by the caller.
         unsafe {
             for (row, patch) in self.patches.clone().enumerate() {
                 self.transform_in::<L>(row, patch);
             }
-            match L::REGISTERS {
-                Registers::Wide => self.multiply_wide::<L>(),
-                Registers::Narrow => self.multiply_narrow::<L>(),
-            }
-            for (row, patch) in self.patches.clone().enumerate() {
-                self.transform_out::<L>(row, patch);
+            // The outputs of one or two blocks are transformed back while they are in the first-level cache.
+            let mut block = 0;
+            while block < blocks {
+                let columns = match (L::REGISTERS, block + 1 < blocks) {
+                    (Registers::Wide, true) => self.multiply_wide::<L, 2>(block),
+                    (Registers::Wide, false) => self.multiply_wide::<L, 1>(block),
+                    (Registers::Narrow, _) => self.multiply_narrow::<L>(block),
+                };
+                for column in 0..columns {
+                    self.transform_out::<L>(block, column);
+                }
+                block += columns;
             }
         }
     }
@@ -195,61 +207,56 @@ impl<F: Finish> Piece<'_, F> {
         for block in 0..self.shape.blocks() {
             // SAFETY: pixels are inside the map, the row inside the buffer.
             unsafe {
-                let mut pixels = [[L::zero(); IN]; IN];
+                let to = self.work.at((block * self.buffer.rows + row) * LANES);
                 if inside {
                     let corner = self.x.as_ptr().add(self.shape.at(block, top - 1, left - 1));
-                    for y in 0..IN {
-                        for x in 0..IN {
-                            pixels[x][y] = L::load(corner.add((y * width + x) * LANES));
-                        }
-                    }
-                } else {
-                    for y in 0..IN {
-                        for x in 0..IN {
-                            // Wrapping makes -1 a huge number: outside, like what is beyond the last row or column.
-                            let (y_in, x_in) = ((top + y).wrapping_sub(1), (left + x).wrapping_sub(1));
-                            if y_in < height && x_in < width {
-                                pixels[x][y] = L::load(self.x.as_ptr().add(self.shape.at(block, y_in, x_in)));
-                            }
+                    transform_input::<L>(corner, width, to, self.buffer.input_step);
+                    continue;
+                }
+                let mut pixels = [[0.0f32; LANES]; IN * IN];
+                for y in 0..IN {
+                    for x in 0..IN {
+                        // Wrapping makes -1 a huge number: outside, like what is beyond the last row or column.
+                        let (y_in, x_in) = ((top + y).wrapping_sub(1), (left + x).wrapping_sub(1));
+                        if y_in < height && x_in < width {
+                            let pixel = L::load(self.x.as_ptr().add(self.shape.at(block, y_in, x_in)));
+                            pixel.store(pixels[y * IN + x].as_mut_ptr());
                         }
                     }
                 }
-                let to = self.work.at((block * self.buffer.rows + row) * LANES);
-                transform_input(pixels, to, self.buffer.input_step);
+                transform_input::<L>(pixels.as_ptr().cast(), IN, to, self.buffer.input_step);
             }
         }
     }
 
+    /// `WIDE` blocks of outputs from `block` on, in tiles of 12 rows; returns how many.
     #[inline(always)]
-    unsafe fn multiply_wide<L: Lanes>(&self) {
-        let (rows, blocks) = (self.patches.len(), self.conv.outputs / LANES);
+    unsafe fn multiply_wide<L: Lanes, const WIDE: usize>(&self, block: usize) -> usize {
+        let rows = self.patches.len();
         for point in 0..POINTS {
-            for block in (0..blocks).step_by(2) {
-                for row in (0..rows).step_by(12) {
-                    // SAFETY: rows are rounded up inside the buffer, which has room for multiples of 12.
-                    unsafe {
-                        match (block + 1 < blocks, rows - row > 6) {
-                            (true, true) => self.tile::<L, 12, 2>(point, block, row),
-                            (true, false) => self.tile::<L, 6, 2>(point, block, row),
-                            (false, true) => self.tile::<L, 12, 1>(point, block, row),
-                            (false, false) => self.tile::<L, 6, 1>(point, block, row),
-                        }
+            for row in (0..rows).step_by(12) {
+                // SAFETY: rows are rounded up inside the buffer, which has room for multiples of 12.
+                unsafe {
+                    match rows - row > 6 {
+                        true => self.tile::<L, 12, WIDE>(point, block, row),
+                        false => self.tile::<L, 6, WIDE>(point, block, row),
                     }
                 }
             }
         }
+        WIDE
     }
 
+    /// One block of outputs, in tiles of 6 rows; returns how many.
     #[inline(always)]
-    unsafe fn multiply_narrow<L: Lanes>(&self) {
+    unsafe fn multiply_narrow<L: Lanes>(&self, block: usize) -> usize {
         for point in 0..POINTS {
-            for block in 0..self.conv.outputs / LANES {
-                for row in (0..self.patches.len()).step_by(6) {
-                    // SAFETY: rows are rounded up inside the buffer, which has room for multiples of 12.
-                    unsafe { self.tile::<L, 6, 1>(point, block, row) }
-                }
+            for row in (0..self.patches.len()).step_by(6) {
+                // SAFETY: rows are rounded up inside the buffer, which has room for multiples of 12.
+                unsafe { self.tile::<L, 6, 1>(point, block, row) }
             }
         }
+        1
     }
 
     /// All input channels of some rows times some output blocks, at one point.
@@ -261,30 +268,32 @@ impl<F: Finish> Piece<'_, F> {
             let left = self.work.at(point * input_step + row * LANES);
             let mut right = [self.conv.weights.as_ptr(); WIDE];
             for (column, right) in right.iter_mut().enumerate() {
-                let vector = (point * (self.conv.outputs / LANES) + block + column) * self.conv.inputs;
+                let vector = ((block + column) * POINTS + point) * self.conv.inputs;
                 *right = right.add(vector * LANES);
             }
             let start = [[L::zero(); WIDE]; HIGH];
             let sums = product::<L, HIGH, WIDE>(left, rows * LANES, self.conv.inputs / LANES, right, start);
             for r in 0..HIGH {
                 for column in 0..WIDE {
-                    let at = ((block + column) * rows + row + r) * LANES;
+                    let at = (column * rows + row + r) * LANES;
                     sums[r][column].store(self.work.at(outputs + point * output_step + at));
                 }
             }
         }
     }
 
-    /// Row `row` of the work buffer back to pixels, and to what finishes the convolution.
+    /// Column `column` of the outputs in the work buffer back to pixels, and to what finishes the convolution.
     #[inline(always)]
-    unsafe fn transform_out<L: Lanes>(&self, row: usize, patch: usize) {
-        let (top, left) = self.corner(patch);
+    unsafe fn transform_out<L: Lanes>(&self, block: usize, column: usize) {
         let Buffer { rows, output_step, outputs, .. } = self.buffer;
-        for block in 0..self.conv.outputs / LANES {
+        let mut result = Patch::ZERO;
+        for (row, patch) in self.patches.clone().enumerate() {
+            let (top, left) = self.corner(patch);
             // SAFETY: the row is inside the buffer; the patch begins inside the map, and belongs to this piece alone.
             unsafe {
-                let from = self.work.at(outputs + (block * rows + row) * LANES);
-                self.finish.patch(block, top, left, transform_output::<L>(from, output_step));
+                let from = self.work.at(outputs + (column * rows + row) * LANES);
+                transform_output::<L>(from, output_step, &mut result);
+                self.finish.patch::<L>(block + column, top, left, &result);
             }
         }
     }

@@ -4,7 +4,7 @@ use super::{
     blocked::FeatureShape,
     lanes::{LANES, Lanes},
     parallel::Shared,
-    winograd::OUT,
+    winograd::{OUT, Patch},
 };
 
 /// Where a forward convolution writes ReLU(conv(x) + bias): any of three forms.
@@ -32,7 +32,7 @@ pub struct Gradient<'a> {
 pub(super) trait Finish: Sync {
     /// # Safety
     /// The CPU has the instruction set; the patch begins inside the map, and nobody else writes it.
-    unsafe fn patch<L: Lanes>(&self, block: usize, top: usize, left: usize, patch: [[L; OUT]; OUT]);
+    unsafe fn patch<L: Lanes>(&self, block: usize, top: usize, left: usize, patch: &Patch);
 }
 
 impl<'a> Activations<'a> {
@@ -71,35 +71,33 @@ pub(super) struct Activate<'a> {
 
 impl Finish for Activate<'_> {
     #[inline(always)]
-    unsafe fn patch<L: Lanes>(&self, block: usize, top: usize, left: usize, mut patch: [[L; OUT]; OUT]) {
+    unsafe fn patch<L: Lanes>(&self, block: usize, top: usize, left: usize, patch: &Patch) {
         let FeatureShape { height, width, .. } = self.shape;
         // SAFETY: every index is checked against the map's sides.
         unsafe {
             let bias = L::load(self.bias.as_ptr().add(block * LANES));
-            for y in 0..OUT {
-                for x in 0..OUT {
-                    let value = (patch[y][x] + bias).max(L::zero());
-                    patch[y][x] = value;
-                    if top + y < height && left + x < width {
-                        let at = self.shape.at(block, top + y, left + x);
-                        if let Some(values) = &self.values {
-                            value.store(values.at(at));
-                        }
-                        if let Some(signs) = &self.signs {
-                            *signs.at(at / LANES) = value.positive();
+            // Two rows at a time, which pool to one.
+            for y in (0..OUT).step_by(2) {
+                for x in (0..OUT).step_by(2) {
+                    let mut sum = L::zero();
+                    for (dy, dx) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                        let value = (patch.get::<L>(y + dy, x + dx) + bias).max(L::zero());
+                        sum = sum + value;
+                        if top + y + dy < height && left + x + dx < width {
+                            let at = self.shape.at(block, top + y + dy, left + x + dx);
+                            if let Some(values) = &self.values {
+                                value.store(values.at(at));
+                            }
+                            if let Some(signs) = &self.signs {
+                                *signs.at(at / LANES) = value.positive();
+                            }
                         }
                     }
-                }
-            }
-            let Some(pooled) = &self.pooled else { return };
-            let half = self.shape.halved();
-            for y in 0..OUT / 2 {
-                for x in 0..OUT / 2 {
-                    if top / 2 + y < half.height && left / 2 + x < half.width {
-                        let upper = patch[2 * y][2 * x] + patch[2 * y][2 * x + 1];
-                        let lower = patch[2 * y + 1][2 * x] + patch[2 * y + 1][2 * x + 1];
-                        let mean = (upper + lower) * L::splat(0.25);
-                        mean.store(pooled.at(half.at(block, top / 2 + y, left / 2 + x)));
+                    let Some(pooled) = &self.pooled else { continue };
+                    let half = self.shape.halved();
+                    let (y, x) = ((top + y) / 2, (left + x) / 2);
+                    if y < half.height && x < half.width {
+                        (sum * L::splat(0.25)).store(pooled.at(half.at(block, y, x)));
                     }
                 }
             }
@@ -157,13 +155,13 @@ impl Backpropagate<'_> {
 
 impl Finish for Backpropagate<'_> {
     #[inline(always)]
-    unsafe fn patch<L: Lanes>(&self, block: usize, top: usize, left: usize, patch: [[L; OUT]; OUT]) {
+    unsafe fn patch<L: Lanes>(&self, block: usize, top: usize, left: usize, patch: &Patch) {
         let FeatureShape { height, width, .. } = self.shape;
         // SAFETY: every pixel is checked against the map's sides.
         unsafe {
             for row in 0..OUT {
                 for column in 0..OUT {
-                    let (y, x, value) = (top + row, left + column, patch[row][column]);
+                    let (y, x, value) = (top + row, left + column, patch.get::<L>(row, column));
                     if y >= height || x >= width {
                         continue;
                     }

@@ -98,7 +98,7 @@ impl Kernel for Sum<'_> {
                         let columns = match (L::REGISTERS, j + 1 < blocks) {
                             (Registers::Wide, true) => add_blocks::<L, 8, 2>(left, right, area * LANES, count, to),
                             (Registers::Wide, false) => add_blocks::<L, 16, 1>(left, right, 0, count, to),
-                            (Registers::Narrow, _) => add_blocks::<L, 4, 1>(left, right, 0, count, to),
+                            (Registers::Narrow, _) => add_block_narrow::<L>(left, right, count, to),
                         };
                         to = to.add(columns * BLOCK);
                         j += columns;
@@ -120,34 +120,63 @@ unsafe fn add_blocks<L: Lanes, const ROWS: usize, const COLUMNS: usize>(
     count: usize,
     to: *mut f64,
 ) -> usize {
-    // SAFETY: both sides have `count` pixels, `to` 256 sums for each block.
+    for first in (0..LANES).step_by(ROWS) {
+        // SAFETY: the caller's promise.
+        unsafe { add_rows::<L, ROWS, COLUMNS>(left, right, step, count, first, to) }
+    }
+    COLUMNS
+}
+
+/// The same for one block, six channels at a time: as many as leave no register empty.
+#[inline(always)]
+unsafe fn add_block_narrow<L: Lanes>(left: *const f32, right: *const f32, count: usize, to: *mut f64) -> usize {
+    // SAFETY: the caller's promise.
     unsafe {
-        for first in (0..LANES).step_by(ROWS) {
-            let mut sums = [[L::zero(); COLUMNS]; ROWS];
-            for pixel in 0..count {
-                let mut values = [L::zero(); COLUMNS];
-                for column in 0..COLUMNS {
-                    values[column] = L::load(right.add(column * step + pixel * LANES));
-                }
-                for row in 0..ROWS {
-                    let value = L::splat(*left.add(pixel * LANES + first + row));
-                    for column in 0..COLUMNS {
-                        sums[row][column] = value.mul_add(values[column], sums[row][column]);
-                    }
-                }
+        add_rows::<L, 6, 1>(left, right, 0, count, 0, to);
+        add_rows::<L, 6, 1>(left, right, 0, count, 6, to);
+        add_rows::<L, 4, 1>(left, right, 0, count, 12, to);
+    }
+    1
+}
+
+/// The same for the channels `first..first + ROWS` of the left side.
+///
+/// # Safety
+/// Both sides have `count` pixels, `to` 256 sums for each block.
+#[inline(always)]
+unsafe fn add_rows<L: Lanes, const ROWS: usize, const COLUMNS: usize>(
+    left: *const f32,
+    right: *const f32,
+    step: usize,
+    count: usize,
+    first: usize,
+    to: *mut f64,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut sums = [[L::zero(); COLUMNS]; ROWS];
+        for pixel in 0..count {
+            let mut values = [L::zero(); COLUMNS];
+            for column in 0..COLUMNS {
+                values[column] = L::load(right.add(column * step + pixel * LANES));
             }
             for row in 0..ROWS {
+                let value = L::splat(*left.add(pixel * LANES + first + row));
                 for column in 0..COLUMNS {
-                    let mut values = [0.0f32; LANES];
-                    sums[row][column].store(values.as_mut_ptr());
-                    for lane in 0..LANES {
-                        *to.add(column * BLOCK + (first + row) * LANES + lane) += f64::from(values[lane]);
-                    }
+                    sums[row][column] = value.mul_add(values[column], sums[row][column]);
+                }
+            }
+        }
+        for row in 0..ROWS {
+            for column in 0..COLUMNS {
+                let mut values = [0.0f32; LANES];
+                sums[row][column].store(values.as_mut_ptr());
+                for lane in 0..LANES {
+                    *to.add(column * BLOCK + (first + row) * LANES + lane) += f64::from(values[lane]);
                 }
             }
         }
     }
-    COLUMNS
 }
 
 #[cfg(test)]

@@ -19,35 +19,27 @@ pub enum Registers {
     Narrow,
 }
 
-/// A vector of 16 `f32`.
+/// Some `f32` side by side.
 ///
 /// A value exists only where the CPU has the instructions (the constructors are unsafe), so arithmetic is safe.
-pub trait Lanes: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> {
-    const REGISTERS: Registers;
+pub trait Vector: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> {
+    /// How many.
+    const LEN: usize;
 
     /// # Safety
     /// The CPU has the instruction set.
     unsafe fn splat(value: f32) -> Self;
 
     /// # Safety
-    /// The CPU has the instruction set; 16 floats can be read at `from` (any alignment).
+    /// The CPU has the instruction set; [`Self::LEN`] floats can be read at `from` (any alignment).
     unsafe fn load(from: *const f32) -> Self;
 
     /// # Safety
-    /// 16 floats can be written at `to` (any alignment).
+    /// [`Self::LEN`] floats can be written at `to` (any alignment).
     unsafe fn store(self, to: *mut f32);
 
     /// `self * factor + addend`, rounded once where the set has such an instruction.
     fn mul_add(self, factor: Self, addend: Self) -> Self;
-
-    /// The greater of both, lane by lane.
-    fn max(self, other: Self) -> Self;
-
-    /// Bit `k` is set where lane `k` is above 0 (NaN is not).
-    fn positive(self) -> u16;
-
-    /// Lanes whose bit is set; 0 elsewhere.
-    fn keep(self, bits: u16) -> Self;
 
     /// The sum of all lanes.
     fn sum(self) -> f32;
@@ -58,6 +50,24 @@ pub trait Lanes: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = S
     unsafe fn zero() -> Self {
         unsafe { Self::splat(0.0) }
     }
+}
+
+/// A vector of 16 `f32`.
+pub trait Lanes: Vector {
+    const REGISTERS: Registers;
+
+    /// One register, 16 lanes or a divisor of it: for what keeps a dozen values at once, which a set without registers of
+    /// 16 lanes does better part by part.
+    type Register: Vector;
+
+    /// The greater of both, lane by lane.
+    fn max(self, other: Self) -> Self;
+
+    /// Bit `k` is set where lane `k` is above 0 (NaN is not).
+    fn positive(self) -> u16;
+
+    /// Lanes whose bit is set; 0 elsewhere.
+    fn keep(self, bits: u16) -> Self;
 }
 
 /// Portable lanes: whatever the compiler makes of a plain array. The reference for all others.
@@ -79,8 +89,8 @@ plain_operator!(Add, add, +);
 plain_operator!(Sub, sub, -);
 plain_operator!(Mul, mul, *);
 
-impl Lanes for Plain {
-    const REGISTERS: Registers = Registers::Narrow;
+impl Vector for Plain {
+    const LEN: usize = LANES;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -102,6 +112,17 @@ impl Lanes for Plain {
         Plain(std::array::from_fn(|k| self.0[k] * factor.0[k] + addend.0[k]))
     }
     #[inline(always)]
+    fn sum(self) -> f32 {
+        let quarter: [f32; 4] = std::array::from_fn(|k| (self.0[k] + self.0[k + 8]) + (self.0[k + 4] + self.0[k + 12]));
+        (quarter[0] + quarter[2]) + (quarter[1] + quarter[3])
+    }
+}
+
+impl Lanes for Plain {
+    const REGISTERS: Registers = Registers::Narrow;
+    type Register = Self;
+
+    #[inline(always)]
     fn max(self, other: Self) -> Self {
         Plain(std::array::from_fn(|k| if self.0[k] > other.0[k] { self.0[k] } else { other.0[k] }))
     }
@@ -112,10 +133,5 @@ impl Lanes for Plain {
     #[inline(always)]
     fn keep(self, bits: u16) -> Self {
         Plain(std::array::from_fn(|k| if bits >> k & 1 == 1 { self.0[k] } else { 0.0 }))
-    }
-    #[inline(always)]
-    fn sum(self) -> f32 {
-        let quarter: [f32; 4] = std::array::from_fn(|k| (self.0[k] + self.0[k + 8]) + (self.0[k + 4] + self.0[k + 12]));
-        (quarter[0] + quarter[2]) + (quarter[1] + quarter[3])
     }
 }

@@ -5,9 +5,13 @@ use std::{
     ops::{Add, Mul, Sub},
 };
 
-use super::lanes::{Lanes, Registers};
+use super::lanes::{LANES, Lanes, Registers, Vector};
 
-/// Four 128-bit registers.
+/// One 128-bit register.
+#[derive(Clone, Copy)]
+pub struct Quad(float32x4_t);
+
+/// Four of them.
 #[derive(Clone, Copy)]
 pub struct Neon([float32x4_t; 4]);
 
@@ -29,6 +33,13 @@ macro_rules! each {
 
 macro_rules! operator {
     ($name:ident, $method:ident, $quad:ident) => {
+        impl $name for Quad {
+            type Output = Self;
+            #[inline(always)]
+            fn $method(self, other: Self) -> Self {
+                Quad(unsafe { $quad(self.0, other.0) })
+            }
+        }
         impl $name for Neon {
             type Output = Self;
             #[inline(always)]
@@ -51,8 +62,33 @@ impl Neon {
     }
 }
 
-impl Lanes for Neon {
-    const REGISTERS: Registers = Registers::Narrow;
+impl Vector for Quad {
+    const LEN: usize = 4;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        Quad(unsafe { vdupq_n_f32(value) })
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        Quad(unsafe { vld1q_f32(from) })
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        unsafe { vst1q_f32(to, self.0) }
+    }
+    #[inline(always)]
+    fn mul_add(self, factor: Self, addend: Self) -> Self {
+        Quad(unsafe { vfmaq_f32(addend.0, self.0, factor.0) })
+    }
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        unsafe { vaddvq_f32(self.0) }
+    }
+}
+
+impl Vector for Neon {
+    const LEN: usize = LANES;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -73,6 +109,16 @@ impl Lanes for Neon {
         each!(q => vfmaq_f32(addend.0[q], self.0[q], factor.0[q]))
     }
     #[inline(always)]
+    fn sum(self) -> f32 {
+        unsafe { vaddvq_f32(vaddq_f32(vaddq_f32(self.0[0], self.0[2]), vaddq_f32(self.0[1], self.0[3]))) }
+    }
+}
+
+impl Lanes for Neon {
+    const REGISTERS: Registers = Registers::Narrow;
+    type Register = Quad;
+
+    #[inline(always)]
     fn max(self, other: Self) -> Self {
         each!(q => vmaxq_f32(self.0[q], other.0[q]))
     }
@@ -87,9 +133,5 @@ impl Lanes for Neon {
     #[inline(always)]
     fn keep(self, bits: u16) -> Self {
         each!(q => vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(self.0[q]), Self::spread(bits, q))))
-    }
-    #[inline(always)]
-    fn sum(self) -> f32 {
-        unsafe { vaddvq_f32(vaddq_f32(vaddq_f32(self.0[0], self.0[2]), vaddq_f32(self.0[1], self.0[3]))) }
     }
 }

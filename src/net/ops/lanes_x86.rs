@@ -5,13 +5,17 @@ use std::{
     ops::{Add, Mul, Sub},
 };
 
-use super::lanes::{Lanes, Registers};
+use super::lanes::{LANES, Lanes, Registers, Vector};
 
 /// One 512-bit register.
 #[derive(Clone, Copy)]
 pub struct Avx512(__m512);
 
-/// Two 256-bit registers: lanes 0..8 and 8..16.
+/// One 256-bit register.
+#[derive(Clone, Copy)]
+pub struct Ymm(__m256);
+
+/// Two of them: lanes 0..8 and 8..16.
 #[derive(Clone, Copy)]
 pub struct Avx2(__m256, __m256);
 
@@ -23,6 +27,14 @@ macro_rules! operator {
             fn $method(self, other: Self) -> Self {
                 // SAFETY: a value exists only where the CPU has AVX-512.
                 Avx512(unsafe { $wide(self.0, other.0) })
+            }
+        }
+        impl $name for Ymm {
+            type Output = Self;
+            #[inline(always)]
+            fn $method(self, other: Self) -> Self {
+                // SAFETY: a value exists only where the CPU has AVX2.
+                Ymm(unsafe { $half(self.0, other.0) })
             }
         }
         impl $name for Avx2 {
@@ -42,8 +54,8 @@ operator!(Mul, mul, _mm512_mul_ps, _mm256_mul_ps);
 // SAFETY of all unsafe blocks below: constructors are called only where the CPU has the set (their contract), and a
 // value is proof that a constructor was called. Pointers are the caller's promise.
 
-impl Lanes for Avx512 {
-    const REGISTERS: Registers = Registers::Wide;
+impl Vector for Avx512 {
+    const LEN: usize = LANES;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -62,6 +74,16 @@ impl Lanes for Avx512 {
         Avx512(unsafe { _mm512_fmadd_ps(self.0, factor.0, addend.0) })
     }
     #[inline(always)]
+    fn sum(self) -> f32 {
+        unsafe { _mm512_reduce_add_ps(self.0) }
+    }
+}
+
+impl Lanes for Avx512 {
+    const REGISTERS: Registers = Registers::Wide;
+    type Register = Self;
+
+    #[inline(always)]
     fn max(self, other: Self) -> Self {
         Avx512(unsafe { _mm512_max_ps(self.0, other.0) })
     }
@@ -72,10 +94,6 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn keep(self, bits: u16) -> Self {
         Avx512(unsafe { _mm512_maskz_mov_ps(bits, self.0) })
-    }
-    #[inline(always)]
-    fn sum(self) -> f32 {
-        unsafe { _mm512_reduce_add_ps(self.0) }
     }
 }
 
@@ -91,8 +109,37 @@ impl Avx2 {
     }
 }
 
-impl Lanes for Avx2 {
-    const REGISTERS: Registers = Registers::Narrow;
+impl Vector for Ymm {
+    const LEN: usize = 8;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        Ymm(unsafe { _mm256_set1_ps(value) })
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        Ymm(unsafe { _mm256_loadu_ps(from) })
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        unsafe { _mm256_storeu_ps(to, self.0) }
+    }
+    #[inline(always)]
+    fn mul_add(self, factor: Self, addend: Self) -> Self {
+        Ymm(unsafe { _mm256_fmadd_ps(self.0, factor.0, addend.0) })
+    }
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        unsafe {
+            let four = _mm_add_ps(_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        }
+    }
+}
+
+impl Vector for Avx2 {
+    const LEN: usize = LANES;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -115,6 +162,16 @@ impl Lanes for Avx2 {
         unsafe { Avx2(_mm256_fmadd_ps(self.0, factor.0, addend.0), _mm256_fmadd_ps(self.1, factor.1, addend.1)) }
     }
     #[inline(always)]
+    fn sum(self) -> f32 {
+        Ymm(unsafe { _mm256_add_ps(self.0, self.1) }).sum()
+    }
+}
+
+impl Lanes for Avx2 {
+    const REGISTERS: Registers = Registers::Narrow;
+    type Register = Ymm;
+
+    #[inline(always)]
     fn max(self, other: Self) -> Self {
         unsafe { Avx2(_mm256_max_ps(self.0, other.0), _mm256_max_ps(self.1, other.1)) }
     }
@@ -130,14 +187,5 @@ impl Lanes for Avx2 {
     #[inline(always)]
     fn keep(self, bits: u16) -> Self {
         unsafe { Avx2(_mm256_and_ps(self.0, Self::spread(bits)), _mm256_and_ps(self.1, Self::spread(bits >> 8))) }
-    }
-    #[inline(always)]
-    fn sum(self) -> f32 {
-        unsafe {
-            let eight = _mm256_add_ps(self.0, self.1);
-            let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
-            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
-        }
     }
 }

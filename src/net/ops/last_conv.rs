@@ -5,7 +5,7 @@
 use super::{
     blocked::{Aligned, FeatureShape},
     isa::Kernel,
-    lanes::{LANES, Lanes},
+    lanes::{LANES, Lanes, Vector},
     parallel::{Machine, Shared},
 };
 
@@ -91,7 +91,7 @@ impl Row<'_> {
         let FeatureShape { height, width, .. } = self.shape;
         // SAFETY: the caller's promise; missing neighbours are skipped.
         unsafe {
-            let mut sums = [[L::zero(); COUNT]; 3];
+            let mut sums = [[L::Register::zero(); COUNT]; 3];
             for block in 0..self.shape.blocks() {
                 for dy in 0..3 {
                     let y = (self.y + dy).wrapping_sub(1);
@@ -104,11 +104,14 @@ impl Row<'_> {
                         }
                         let from = self.gradient.as_ptr().add(self.shape.at(block, y, x + dx - 1));
                         let weights = self.conv.weights.as_ptr().add((block * 9 + dy * 3 + dx) * 3 * LANES);
-                        for colour in 0..3 {
-                            let weight = L::load(weights.add(colour * LANES));
-                            for pixel in 0..COUNT {
-                                let value = L::load(from.add(pixel * LANES));
-                                sums[colour][pixel] = value.mul_add(weight, sums[colour][pixel]);
+                        // All lanes come to one sum, so the parts of a vector share their accumulators.
+                        for part in (0..LANES).step_by(L::Register::LEN) {
+                            for colour in 0..3 {
+                                let weight = L::Register::load(weights.add(colour * LANES + part));
+                                for pixel in 0..COUNT {
+                                    let value = L::Register::load(from.add(pixel * LANES + part));
+                                    sums[colour][pixel] = value.mul_add(weight, sums[colour][pixel]);
+                                }
                             }
                         }
                     }

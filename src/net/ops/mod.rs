@@ -15,6 +15,7 @@
 #![allow(clippy::needless_range_loop, reason = "in kernels the same index runs through several arrays of registers")]
 
 mod blocked;
+mod cache;
 mod conv;
 mod conv_output;
 mod first_conv;
