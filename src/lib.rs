@@ -38,6 +38,7 @@ pub mod error;
 #[cfg(feature = "video")]
 pub mod ffmpeg;
 pub mod frame;
+pub mod machine;
 pub mod motion;
 pub mod net;
 pub mod optim;

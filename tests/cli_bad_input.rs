@@ -287,7 +287,7 @@ fn a_full_disk() {
 #[test]
 fn a_device_that_is_not_there() {
     let folder = Folder::new();
-    for (device, cure) in [("cuda", "--gpu"), ("openvino", "--openvino")] {
+    for (device, cure) in [("cuda", "--gpu"), ("tensorrt", "--gpu"), ("openvino", "--openvino")] {
         let probe = folder.run(&arguments("in.mp4", "probe.mp4", &["--device", device, "--duration", "0.05"]));
         if probe.status.success() {
             eprintln!("skipped: {device} is there");

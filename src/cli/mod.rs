@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
     net::{
         inspect::Inspection,
-        session::{Device, Runtime, data_folder},
+        session::{Device, Precision, Runtime, data_folder},
         vgg::Vgg,
         weights,
     },
@@ -48,6 +48,10 @@ pub struct NetworkArgs {
     #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
     pub device: DeviceArg,
 
+    /// How a GPU computes: tf32 multiplies with ten bits of mantissa, fp16 also keeps features in half precision
+    #[arg(long, value_enum, default_value_t = PrecisionArg::Tf32)]
+    pub precision: PrecisionArg,
+
     /// Threads for the network; 0 for one each core
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub threads: usize,
@@ -64,43 +68,48 @@ pub enum DeviceArg {
     OpenVino,
 }
 
-impl NetworkArgs {
-    /// Loads ONNX Runtime with the device that was asked for.
-    pub fn runtime(&self) -> Result<Runtime> {
-        let device = match self.device {
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum PrecisionArg {
+    Fp32,
+    Tf32,
+    Fp16,
+}
+
+impl From<PrecisionArg> for Precision {
+    fn from(precision: PrecisionArg) -> Self {
+        match precision {
+            PrecisionArg::Fp32 => Precision::Fp32,
+            PrecisionArg::Tf32 => Precision::Tf32,
+            PrecisionArg::Fp16 => Precision::Fp16,
+        }
+    }
+}
+
+impl From<DeviceArg> for Device {
+    fn from(device: DeviceArg) -> Self {
+        match device {
             DeviceArg::Auto => Device::Auto,
             DeviceArg::Cpu => Device::Cpu,
             DeviceArg::Cuda => Device::Cuda,
             DeviceArg::TensorRt => Device::TensorRt,
             DeviceArg::OpenVino => Device::OpenVino,
-        };
+        }
+    }
+}
+
+impl NetworkArgs {
+    /// Loads ONNX Runtime with the device that was asked for.
+    pub fn runtime(&self) -> Result<Runtime> {
         if self.threads > MOST_THREADS {
             let (expected, found) = ("at most 1024", self.threads.to_string());
             return Err(Error::Setting { name: "threads", expected, found });
         }
-        Runtime::load(device, self.threads)
+        Ok(Runtime::load(self.device.into(), self.threads)?.with_precision(self.precision.into()))
     }
 
     /// Loads the network: one inside the program, VGG-19 from the user's data folder, or a file.
     pub fn network(&self) -> Result<Arc<Vgg>> {
-        if let Some(network) = embedded::network(&self.model) {
-            return network.map(Arc::new);
-        }
-        let path = if self.model == "vgg19" {
-            let path = data_folder().map(|folder| folder.join("vgg19.safetensors")).filter(|path| path.is_file());
-            path.ok_or_else(|| Error::Weights {
-                name: self.model.clone(),
-                reason: "its weights are not installed; scripts/fetch-vgg19 gets them".into(),
-            })?
-        } else {
-            PathBuf::from(&self.model)
-        };
-        if !path.is_file() {
-            let names = embedded::NETWORKS.join(", ");
-            let reason = format!("it is no file, and no network of that name is known; known are {names} and vgg19");
-            return Err(Error::Weights { name: self.model.clone(), reason });
-        }
-        weights::load(&path).map(Arc::new)
+        network(&self.model)
     }
 }
 
@@ -121,6 +130,31 @@ impl InspectArgs {
     pub fn inspection(&self) -> Inspection {
         Inspection { profile: self.profile.clone(), graph: self.dump_graph.clone() }
     }
+}
+
+/// Loads the network of this name: one inside the program, VGG-19 from the user's data folder, or a file.
+///
+/// # Errors
+/// [`Error::Weights`] if there is none.
+pub fn network(name: &str) -> Result<Arc<Vgg>> {
+    if let Some(network) = embedded::network(name) {
+        return network.map(Arc::new);
+    }
+    let path = if name == "vgg19" {
+        let path = data_folder().map(|folder| folder.join("vgg19.safetensors")).filter(|path| path.is_file());
+        path.ok_or_else(|| Error::Weights {
+            name: name.to_owned(),
+            reason: "its weights are not installed; scripts/fetch-vgg19 gets them".into(),
+        })?
+    } else {
+        PathBuf::from(name)
+    };
+    if !path.is_file() {
+        let names = embedded::NETWORKS.join(", ");
+        let reason = format!("it is no file, and no network of that name is known; known are {names} and vgg19");
+        return Err(Error::Weights { name: name.to_owned(), reason });
+    }
+    weights::load(&path).map(Arc::new)
 }
 
 /// The style pictures.

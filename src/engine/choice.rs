@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ndarray::{Array1, Array2, Array3, Array4, ArrayView3};
 
-use super::{Objective, Units, Weights, fused::FusedEngine, host::HostEngine};
+use super::{Objective, Units, Weights, fused::FusedEngine, host::HostEngine, resident::Resident};
 use crate::{
     cost::style::StyleTarget,
     error::Result,
@@ -28,6 +28,8 @@ pub enum Choice {
     Host,
     /// One graph of ONNX's own operators, on any device.
     Standard,
+    /// Whole steps that stay on the device, on any device.
+    Resident,
     /// One graph of Rust operators with an instruction set of choice, where they apply.
     Operators(Isa),
 }
@@ -43,6 +45,7 @@ pub struct Engines {
 enum Kind {
     Host,
     Standard,
+    Resident,
     Operators(Arc<Prepared>),
 }
 
@@ -50,9 +53,9 @@ impl Engines {
     /// Chooses, and prepares the network for the kernels where they are used.
     ///
     /// Rust operators apply on the CPU, with more than plain instructions, to networks that [`Prepared::supports`]; one
-    /// graph of standard operators applies anywhere. Either is used only after this ONNX Runtime solved a small network
-    /// of random weights with it, in which every operator occurs, and came to the host engine's gradient. Any difference,
-    /// or an error, leaves the next slower engine.
+    /// graph of standard operators applies anywhere, and whole steps are taken on every device but the CPU. Each is used
+    /// only after this ONNX Runtime solved a small network of random weights with it, in which every operator occurs, and
+    /// came to the host engine's gradient. Any difference, or an error, leaves the next slower engine.
     pub fn new(runtime: Runtime, vgg: Arc<Vgg>, choice: Choice) -> Self {
         // The trials below are nobody's step.
         let trial = runtime.clone().inspected(Inspection::default());
@@ -60,15 +63,17 @@ impl Engines {
         let isa = match choice {
             Choice::Auto => Some(Isa::best()).filter(|&isa| supported && isa != Isa::PLAIN),
             Choice::Operators(isa) => Some(isa).filter(|_| supported),
-            Choice::Host | Choice::Standard => None,
+            Choice::Host | Choice::Standard | Choice::Resident => None,
         };
         let operators = isa.filter(|&isa| {
             let prepare = |vgg: &Vgg| Kind::Operators(Arc::new(Prepared::new(vgg, isa, runtime.threads())));
             proves_itself(&trial, "of Rust operators", prepare)
         });
+        let stays = choice == Choice::Resident || (choice == Choice::Auto && runtime.device() != Device::Cpu);
         let kind = match operators {
             Some(isa) => Kind::Operators(Arc::new(Prepared::new(&vgg, isa, runtime.threads()))),
             None if choice == Choice::Host => Kind::Host,
+            None if stays && proves_itself(&trial, "of whole steps", |_| Kind::Resident) => Kind::Resident,
             None if proves_itself(&trial, "of standard operators", |_| Kind::Standard) => Kind::Standard,
             None => Kind::Host,
         };
@@ -84,11 +89,23 @@ impl Engines {
         self.kind.objective(&self.runtime, &self.vgg, size, units)
     }
 
-    /// The engine's name, with its instruction set where that matters: `operators (avx512)`, `standard` or `host`.
+    /// Whole steps on the device for pictures of this size, where that is the engine that was chosen.
+    ///
+    /// # Errors
+    /// As [`Engines::objective`].
+    pub fn resident(&self, size: Size, units: Units) -> Result<Option<Resident>> {
+        match self.kind {
+            Kind::Resident => Resident::new(&self.runtime, Arc::clone(&self.vgg), size, units).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The engine's name, with its instruction set where that matters: `operators (avx512)`, `resident`, `standard` or `host`.
     pub fn name(&self) -> String {
         match &self.kind {
             Kind::Host => "host".to_owned(),
             Kind::Standard => "standard".to_owned(),
+            Kind::Resident => "resident".to_owned(),
             Kind::Operators(network) => format!("operators ({})", network.isa),
         }
     }
@@ -105,7 +122,8 @@ impl Kind {
         let vgg = Arc::clone(vgg);
         Ok(match self {
             Kind::Host => Box::new(HostEngine::new(runtime, vgg, size, units)?),
-            Kind::Standard => Box::new(FusedEngine::standard(runtime, vgg, size, units)?),
+            // Where the steps are not taken on the device after all, for L-BFGS say, its graphs still give the gradient.
+            Kind::Standard | Kind::Resident => Box::new(FusedEngine::standard(runtime, vgg, size, units)?),
             Kind::Operators(network) => Box::new(FusedEngine::new(runtime, vgg, network, size, units)?),
         })
     }
@@ -125,6 +143,8 @@ fn proves_itself(runtime: &Runtime, name: &str, prepare: impl Fn(&Vgg) -> Kind) 
     false
 }
 
+const TRIAL: Weights = Weights { content: 1.0, style: 1.0, tv: 0.0 };
+
 /// A kind of engine and the host engine on a small network; returns the relative distance of the gradients.
 fn check(runtime: &Runtime, prepare: impl Fn(&Vgg) -> Kind) -> Result<f64> {
     let vgg = Arc::new(sample());
@@ -137,6 +157,14 @@ fn check(runtime: &Runtime, prepare: impl Fn(&Vgg) -> Kind) -> Result<f64> {
     let targets: Vec<StyleTarget> =
         grams.into_iter().zip(&vgg.taps).map(|(gram, tap)| StyleTarget::relative(gram, tap.head.clone())).collect();
     let [found, expected] = [prepare(&vgg), Kind::Host].map(|kind| {
+        if let Kind::Resident = kind {
+            let mut engine = Resident::with_gradient(runtime, Arc::clone(&vgg), size, Units::Relative)?;
+            engine.set_weights(TRIAL);
+            engine.set_style(&targets)?;
+            engine.begin(content.view(), x.view())?;
+            engine.step(0.01, 0.0)?;
+            return engine.gradient();
+        }
         let mut engine = kind.objective(runtime, &vgg, size, Units::Relative)?;
         gradient(engine.as_mut(), &targets, content.view(), x.view())
     });
@@ -153,7 +181,7 @@ fn gradient(
     content: ArrayView3<f32>,
     x: ArrayView3<f32>,
 ) -> Result<Array3<f32>> {
-    engine.set_weights(Weights { content: 1.0, style: 1.0, tv: 0.0 });
+    engine.set_weights(TRIAL);
     engine.set_style(targets.to_vec());
     engine.set_content(content)?;
     let mut gradient = Array3::zeros(x.dim());

@@ -8,6 +8,7 @@ mod choice;
 pub mod fused;
 pub mod host;
 pub mod resident;
+pub mod trial;
 
 pub use choice::{Choice, Engines};
 

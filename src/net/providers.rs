@@ -24,7 +24,7 @@ pub enum Device {
 
 impl Device {
     /// What `auto` tries before the CPU. TensorRT is not among them: it builds engines for minutes; nor is OpenVINO, which on a
-    /// CPU would take the place of the operators of ours.
+    /// CPU would take the place of the operators of ours, which are faster.
     pub const BY_ITSELF: [Device; 1] = [Device::Cuda];
 
     /// Whether it computes on an NVIDIA card, and in its memory.
@@ -178,6 +178,7 @@ pub fn reason(message: &str) -> String {
     }
     let known = [
         ("is not enabled in this build", "this ONNX Runtime was built without it"),
+        ("is not supported in this build", "this ONNX Runtime was built without it"),
         ("driver version is insufficient", "there is no NVIDIA driver, or it is too old"),
         ("no CUDA-capable device", "there is no NVIDIA card"),
         ("system has unsupported display driver", "the NVIDIA driver does not go with this card"),
@@ -185,6 +186,7 @@ pub fn reason(message: &str) -> String {
     ];
     let matching = |(sign, _): &&(&str, &str)| message.contains(sign);
     let first = message.lines().next().unwrap_or_default();
+    let first = first.strip_prefix("ONNX Runtime failed: ").unwrap_or(first);
     match known.iter().find(matching) {
         Some((_, words)) => (*words).to_owned(),
         None => first.to_owned(),

@@ -3,7 +3,9 @@
 use stylize::{
     cli::describe,
     embedded,
+    machine::Card,
     net::{
+        providers,
         session::{Device, Runtime, data_folder},
         weights,
     },
@@ -48,6 +50,13 @@ fn runtime() -> bool {
     };
     good(&format!("version {}, {}", runtime.version(), runtime.library().display()));
     let mut cpu = false;
+    match Card::first() {
+        Some(card) => good(&format!("{}, driver {}", card.name, card.driver)),
+        None => absent(
+            "no NVIDIA card: nvidia-smi, which comes with its driver, tells of none",
+            "not needed for --device cpu",
+        ),
+    }
     for (device, cure) in [
         (Device::Cpu, "scripts/setup --cpu installs another library"),
         (Device::Cuda, "with an NVIDIA card and its driver (580 or newer): scripts/setup --gpu"),
@@ -59,7 +68,7 @@ fn runtime() -> bool {
                 good(&format!("--device {device}"));
                 cpu |= device == Device::Cpu;
             }
-            Err(error) => absent(&format!("--device {device}: {}", first_line(&describe(&error))), cure),
+            Err(error) => absent(&format!("--device {device}: {}", providers::reason(&describe(&error))), cure),
         }
     }
     println!("           {} threads", runtime.threads());
@@ -155,7 +164,3 @@ fn display() {
 
 #[cfg(not(feature = "window"))]
 fn display() {}
-
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
-}

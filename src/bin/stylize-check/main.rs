@@ -1,6 +1,8 @@
 //! `stylize-check doctor`: says what this machine has for stylize-video and stylize-live, and what is missing.
+//! `stylize-check device`: measures how fast a device is, and checks what it computes.
 //! `stylize-check score`: measures a stylized video against its content video.
 
+mod device;
 mod doctor;
 mod score;
 
@@ -23,6 +25,11 @@ enum Command {
     /// Ends with an error if something is missing without which no video can be painted.
     Doctor,
 
+    /// Measure how many optimizer steps a second a device takes, and with --check whether they are right
+    ///
+    /// Needs no video, camera or display: `cargo run --release --no-default-features --bin stylize-check -- device --check`.
+    Device(device::Args),
+
     /// Measure how good a stylized video is: flicker, ghosts, unpainted motion, sharpness, drift
     ///
     /// Compare settings with it: score what each of them made of the same video. The motion is the content video's own.
@@ -30,15 +37,16 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match Args::parse().command {
-        Command::Doctor if doctor::examine() => ExitCode::SUCCESS,
-        Command::Doctor => ExitCode::FAILURE,
-        Command::Score(args) => match score::run(&args) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("error: {}", stylize::cli::describe(error.as_ref()));
-                ExitCode::FAILURE
-            }
-        },
+    let done = match Args::parse().command {
+        Command::Doctor => return if doctor::examine() { ExitCode::SUCCESS } else { ExitCode::FAILURE },
+        Command::Device(args) => device::run(&args),
+        Command::Score(args) => score::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", stylize::cli::describe(error.as_ref()));
+            ExitCode::FAILURE
+        }
     }
 }

@@ -40,7 +40,7 @@ pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<()> {
         args.input.display(),
         info.description,
         network.name,
-        runtime.device()
+        runtime.description()
     ));
     let stylizer = Stylizer::new(runtime, network, paintings, settings.clone())?;
     let preview = if args.preview { Some(Preview::open(info.size)?) } else { None };
