@@ -6,21 +6,23 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array2, Array3, ArrayView3, Zip};
+use ndarray::{Array2, Array3, ArrayView3};
 
 mod adjust;
+mod canvas;
 
 pub use adjust::Style;
 
+use canvas::{Canvas, Solver};
+
 use crate::{
-    cost::{style::StyleTarget, temporal},
-    engine::{Choice, Engines, Losses, Objective, Units, Weights},
+    cost::style::StyleTarget,
+    engine::{Choice, Engines, Losses, Units, Weights},
     error::Result,
     frame::{Frame, Size},
     motion::{Observer, Seen},
     net::{session::Runtime, vgg::Vgg},
-    optim::{Optimizer, adam::Adam, lbfgs::Lbfgs},
-    settings::{Balance, OptimizerKind, Settings},
+    settings::{Balance, Settings},
     tensor::{self, Resampler},
     warm_start::Carrier,
 };
@@ -35,8 +37,6 @@ pub struct Painting {
 const NOISE: f32 = 0.02;
 /// No level of the pyramid has a shorter side than this many pixels.
 const COARSEST: usize = 64;
-/// How much shorter the last step of a first frame is than its first ones: long steps leave grain.
-const SETTLED: f32 = 0.9;
 /// Levels of the first frame's pyramid, each half as large as the one after it.
 const LEVELS: usize = 3;
 
@@ -60,19 +60,6 @@ pub struct Stylizer {
 
 /// Is told of every step of a first frame: the step, how many there are, the losses. False cuts the rest short.
 pub type Watch = Box<dyn FnMut(usize, usize, &Losses) -> bool + Send>;
-
-/// A size at which pictures are optimized: the objective there, the optimizer's state, the frame and the picture.
-struct Canvas {
-    objective: Box<dyn Objective + Send>,
-    optimizer: Box<dyn Optimizer + Send>,
-    /// c, the frame: RGB, 0..1, (3, H, W).
-    content: Array3<f32>,
-    /// x, the painted picture, alike.
-    picture: Array3<f32>,
-    /// Where the frame's steps began, for the temporal cost.
-    start: Array3<f32>,
-    losses: Losses,
-}
 
 /// A painted frame.
 pub struct Painted<'a> {
@@ -131,7 +118,8 @@ impl Stylizer {
         let steps = self.paint_observed(&mut observer, frame.view());
         self.observer = Some(observer);
         let steps = steps?;
-        let canvas = self.canvases.last().expect("set_up makes canvases");
+        let canvas = self.canvases.last_mut().expect("set_up makes canvases");
+        canvas.fetch()?;
         Ok(Painted { picture: &canvas.picture, losses: &canvas.losses, steps })
     }
 
@@ -157,12 +145,18 @@ impl Stylizer {
     fn next_frame(&mut self, frame: ArrayView3<f32>, seen: &Seen) -> Result<usize> {
         let canvas = self.canvases.last_mut().expect("set_up makes canvases");
         let carrier = self.carrier.as_mut().expect("set_up makes it");
-        let picture = canvas.picture.as_slice_mut().expect("tensors here are contiguous");
-        let before = canvas.content.as_slice().expect("tensors here are contiguous");
-        carrier.carry(self.settings.warm_start, self.settings.steps, picture, before, seen, &mut *canvas.optimizer);
+        let on_device = canvas.solver.moves_picture();
+        if on_device {
+            carrier.pace(self.settings.steps, seen, canvas.solver.state());
+        } else {
+            let picture = canvas.picture.as_slice_mut().expect("tensors here are contiguous");
+            let before = canvas.content.as_slice().expect("tensors here are contiguous");
+            let state = canvas.solver.state();
+            carrier.carry(self.settings.warm_start, self.settings.steps, picture, before, seen, state);
+        }
         canvas.look_at(frame)?;
         let temporal = (self.settings.temporal > 0.0).then_some((self.settings.temporal, seen.mask));
-        canvas.start.assign(&canvas.picture);
+        canvas.start(seen, on_device)?;
         for _ in 0..self.settings.steps {
             canvas.step(temporal)?;
         }
@@ -180,7 +174,7 @@ impl Stylizer {
             let mut content = Array3::zeros(canvas.content.dim());
             self.resampler.planes(&frame.to_owned(), &mut content);
             canvas.look_at(content.view())?;
-            canvas.optimizer.reset();
+            canvas.solver.state().reset();
             match painted.take() {
                 None => self.resampler.planes(&noise, &mut canvas.picture),
                 Some((coarse, coarse_content)) => {
@@ -209,23 +203,10 @@ impl Stylizer {
                 Balance::Strength(_) => Units::Relative,
                 Balance::Course { .. } => Units::Course,
             };
-            let mut objective = self.engines.objective(size, units)?;
-            objective.set_style(targets);
-            objective.set_weights(self.weights());
-            let length = 3 * size.area();
-            let rate = self.settings.rate as f32;
-            let optimizer: Box<dyn Optimizer + Send> = match self.settings.optimizer {
-                OptimizerKind::Adam => Box::new(Adam::new(length, rate)),
-                OptimizerKind::Lbfgs => Box::new(Lbfgs::new(length, rate)),
-            };
-            self.canvases.push(Canvas {
-                objective,
-                optimizer,
-                content: tensor::zeros(size),
-                picture: tensor::zeros(size),
-                start: tensor::zeros(size),
-                losses: Losses::default(),
-            });
+            let mut solver = Solver::new(&self.engines, size, units, &self.settings)?;
+            solver.set_style(targets)?;
+            solver.set_weights(self.weights());
+            self.canvases.push(Canvas::new(solver, size));
         }
         Ok(())
     }
@@ -245,60 +226,6 @@ impl Stylizer {
             Balance::Course { .. } => StyleTarget::course(gram.clone(), tap.head.clone()),
         };
         self.style.levels[level].iter().zip(&self.vgg.taps).map(target).collect()
-    }
-}
-
-impl Canvas {
-    /// Takes a frame as the content from now on.
-    fn look_at(&mut self, frame: ArrayView3<f32>) -> Result<()> {
-        self.content.assign(&frame);
-        self.objective.set_content(frame)
-    }
-
-    /// One step down the objective. `temporal` is gamma and c: the picture is held to where the frame started, as far as c
-    /// says.
-    fn step(&mut self, temporal: Option<(f64, &[f32])>) -> Result<()> {
-        let shape = self.picture.raw_dim();
-        let (objective, losses) = (&mut self.objective, &mut self.losses);
-        let start = self.start.as_slice().expect("tensors here are contiguous");
-        let mut evaluate = |x: &[f32], gradient: &mut [f32]| {
-            let picture = ArrayView3::from_shape(shape, x).expect("x is the picture");
-            let view = ndarray::ArrayViewMut3::from_shape(shape, &mut *gradient).expect("alike to the picture");
-            losses.clone_from(objective.evaluate(picture, view)?);
-            let mut total = losses.total;
-            if let Some((weight, reliability)) = temporal {
-                total += weight * temporal::value_and_add_gradient(x, start, reliability, weight, gradient);
-            }
-            Ok(total as f32)
-        };
-        let x = self.picture.as_slice_mut().expect("tensors here are contiguous");
-        self.optimizer.step(x, &mut evaluate)?;
-        self.clamp();
-        Ok(())
-    }
-
-    /// Many steps from a rough start, as long as `go_on` says so. The second half of them grow shorter: long steps leave
-    /// grain.
-    fn settle(&mut self, steps: usize, mut go_on: impl FnMut(usize, &Losses) -> bool) -> Result<()> {
-        for step in 0..steps {
-            if let Some(gains) = self.optimizer.gains() {
-                let late = (2.0 * step as f32 / steps as f32 - 1.0).max(0.0);
-                gains.fill(1.0 - SETTLED * late);
-            }
-            self.step(None)?;
-            if !go_on(step + 1, &self.losses) {
-                break;
-            }
-        }
-        if let Some(gains) = self.optimizer.gains() {
-            gains.fill(1.0);
-        }
-        Ok(())
-    }
-
-    /// Projects the picture onto the colours there are.
-    fn clamp(&mut self) {
-        Zip::from(&mut self.picture).for_each(|x| *x = x.clamp(0.0, 1.0));
     }
 }
 

@@ -12,7 +12,7 @@
 use crate::{
     frame::Size,
     motion::{Kernel, Seen, SplineWarp, warp},
-    optim::Optimizer,
+    optim::State,
 };
 
 /// What a frame starts from. All but [`WarmStart::Full`] are there to compare with.
@@ -94,7 +94,7 @@ impl Carrier {
         picture: &mut [f32],
         before: &[f32],
         seen: &Seen,
-        optimizer: &mut dyn Optimizer,
+        optimizer: &mut dyn State,
     ) {
         match how {
             WarmStart::Content => {
@@ -125,6 +125,12 @@ impl Carrier {
         }
     }
 
+    /// As [`Carrier::carry`] in the manner of [`WarmStart::Full`] where the device moves picture and state: the pace alone.
+    pub fn pace(&mut self, steps: usize, seen: &Seen, state: &mut dyn State) {
+        self.grow_old(seen);
+        self.set_gains(seen, state, steps);
+    }
+
     /// The steps that were just spent on every pixel.
     pub fn spent(&mut self, steps: usize) {
         self.age.iter_mut().for_each(|age| *age += steps as f32);
@@ -144,7 +150,7 @@ impl Carrier {
         }
     }
 
-    fn carry_state(&mut self, seen: &Seen, optimizer: &mut dyn Optimizer, share: impl Fn(f32) -> f32) {
+    fn carry_state(&mut self, seen: &Seen, optimizer: &mut dyn State, share: impl Fn(f32) -> f32) {
         let area = self.size.area();
         for vector in optimizer.state() {
             warp(vector, seen.backward, Kernel::Bilinear, &mut self.carried);
@@ -164,7 +170,7 @@ impl Carrier {
         }
     }
 
-    fn set_gains(&mut self, seen: &Seen, optimizer: &mut dyn Optimizer, steps: usize) {
+    fn set_gains(&mut self, seen: &Seen, optimizer: &mut dyn State, steps: usize) {
         let Some(gains) = optimizer.gains() else { return };
         let pace = self.pace;
         // More steps a frame are shorter ones: what a frame may change grows with their root.

@@ -201,9 +201,7 @@ impl Resident {
     pub fn begin(&mut self, frame: ArrayView3<f32>, start: ArrayView3<f32>) -> Result<()> {
         self.step.finish()?;
         self.look_at(frame)?;
-        fill_picture(&mut self.staging.picture, start, self.size)?;
-        self.memory.sides[self.front][0].upload(&self.staging.picture)?;
-        self.memory.anchor.upload(&self.staging.picture)?;
+        self.replace(start)?;
         self.staging.picture.extract_tensor_mut().1.fill(0.0);
         self.staging.plane.extract_tensor_mut().1.fill(0.0);
         let [first, second, seen_first, seen_second] = &mut self.memory.sides[self.front][1..] else {
@@ -257,6 +255,17 @@ impl Resident {
         self.front = 1 - self.front;
         self.carried = true;
         Ok(())
+    }
+
+    /// Puts another picture in the place of the one that the frame's steps start from: RGB, 0..1, (3, H, W).
+    ///
+    /// # Errors
+    /// As [`Resident::begin`].
+    pub fn replace(&mut self, start: ArrayView3<f32>) -> Result<()> {
+        self.step.finish()?;
+        fill_picture(&mut self.staging.picture, start, self.size)?;
+        self.memory.sides[self.front][0].upload(&self.staging.picture)?;
+        self.memory.anchor.upload(&self.staging.picture)
     }
 
     /// One step down the objective at a rate, held to the start of the frame with the weight `temporal`. Comes back before

@@ -87,13 +87,16 @@ pub(super) fn write_forward(graph: &mut GraphWriter, vgg: &Vgg, picture: &str, d
     graph.constant("mean", &[1, 3, 1, 1], &vgg.mean);
     let mut current = graph.node("Sub", &[picture, "mean"], "centred", &[]);
     if storage != Storage::Single {
-        current = graph.to_half(&current, "centred_half");
+        current = write_split(graph, &current);
     }
     for (index, layer) in vgg.layers[..depth].iter().enumerate() {
         current = match layer {
             Layer::Conv(conv) => {
                 let scale = if index == 0 { storage.scale() } else { 1.0 };
-                let weight = conv.weight.mapv(|value| value * scale);
+                let mut weight = conv.weight.mapv(|value| value * scale);
+                if index == 0 && storage != Storage::Single {
+                    weight = split_kernels(&weight);
+                }
                 let linear =
                     convolution(graph, &current, &format!("linear{index}"), &weight, Some(&conv.bias), storage);
                 graph.node("Relu", &[&linear], &map_name(index), &[])
@@ -101,6 +104,23 @@ pub(super) fn write_forward(graph: &mut GraphWriter, vgg: &Vgg, picture: &str, d
             Layer::Pool => graph.node("AveragePool", &[&current], &map_name(index), &two_by_two()),
         };
     }
+}
+
+/// A picture in half precision that loses nothing: rounded, the rest, and rounded again, (1, 9, H, W). The first kernels look
+/// for edges: what is left of a smooth picture is a thousandth of it, and so is half precision's rounding.
+fn write_split(graph: &mut GraphWriter, picture: &str) -> String {
+    let rounded = graph.to_half(picture, "centred_half");
+    let single = graph.to_single(&rounded, "centred_rounded");
+    let rest = graph.node("Sub", &[picture, &single], "centred_rest", &[]);
+    let rest = graph.to_half(&rest, "centred_rest_half");
+    graph.node("Concat", &[&rounded, &rest, &rounded], "centred_split", &[("axis", Attribute::Int(1))])
+}
+
+/// The kernels for it, (out, 9, 3, 3): rounded, for the picture's two parts, and the rest of them for the rounded picture.
+fn split_kernels(weight: &Array4<f32>) -> Array4<f32> {
+    let rounded = weight.mapv(|value| half::f16::from_f32(value).to_f32());
+    let rest = weight - &rounded;
+    ndarray::concatenate![ndarray::Axis(1), rounded, rounded, rest]
 }
 
 /// Every convolution's output and the cotangents at `taps` (layer indices) in, the picture's gradient out.

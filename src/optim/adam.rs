@@ -1,6 +1,6 @@
 //! Adam (Kingma & Ba 2015, algorithm 1).
 
-use super::{Closure, Optimizer};
+use super::{Closure, Optimizer, State};
 use crate::error::Result;
 
 /// Decay of the first moment.
@@ -84,7 +84,9 @@ impl Optimizer for Adam {
         }
         Ok(value)
     }
+}
 
+impl State for Adam {
     fn reset(&mut self) {
         for vector in [&mut self.first, &mut self.second, &mut self.seen_first, &mut self.seen_second] {
             vector.fill(0.0);

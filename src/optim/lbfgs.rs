@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Closure, Optimizer};
+use super::{Closure, Optimizer, State};
 use crate::error::Result;
 
 /// Pairs of steps and gradient differences that approximate the curvature.
@@ -112,7 +112,9 @@ impl Optimizer for Lbfgs {
         self.pairs.clear();
         Ok(value)
     }
+}
 
+impl State for Lbfgs {
     fn reset(&mut self) {
         self.pairs.clear();
         self.last = None;

@@ -8,23 +8,26 @@ use crate::error::Result;
 /// Value and gradient at a point: fills the gradient and returns the value.
 pub type Closure<'a> = dyn FnMut(&[f32], &mut [f32]) -> Result<f32> + 'a;
 
-/// Minimizes step by step. The state between steps belongs to the optimizer and can be carried to another problem.
-pub trait Optimizer {
-    /// Moves `x` one step downhill; returns the value where the step began.
-    ///
-    /// # Errors
-    /// Those of the closure; `x` is then as it was.
-    fn step(&mut self, x: &mut [f32], closure: &mut Closure) -> Result<f32>;
-
+/// What an optimizer knows beside the point it is at, to be carried to another problem.
+pub trait State {
     /// Forgets everything: the next step is a first step.
     fn reset(&mut self);
 
-    /// The parts of the state that are vectors alike to `x` (Adam's moments), to be moved together with it. Scaling all of
-    /// them alike at an element lets it forget that much.
+    /// The parts that are vectors alike to `x` (Adam's moments), to be moved together with it. Scaling all of them alike at
+    /// an element lets it forget that much.
     fn state(&mut self) -> Vec<&mut [f32]>;
 
     /// A factor on the step of each element of `x`, 1 after a reset; None where steps are not made element by element.
     fn gains(&mut self) -> Option<&mut [f32]> {
         None
     }
+}
+
+/// Minimizes step by step. The state between steps belongs to the optimizer.
+pub trait Optimizer: State {
+    /// Moves `x` one step downhill; returns the value where the step began.
+    ///
+    /// # Errors
+    /// Those of the closure; `x` is then as it was.
+    fn step(&mut self, x: &mut [f32], closure: &mut Closure) -> Result<f32>;
 }

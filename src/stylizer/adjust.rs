@@ -62,23 +62,27 @@ impl Stylizer {
 
     /// Paints in another style, measured for the same frame size and network, from the next step on.
     ///
+    /// # Errors
+    /// [`Error::Runtime`](crate::Error::Runtime) if ONNX Runtime fails.
+    ///
     /// # Panics
     /// If it was measured for another number of levels.
-    pub fn set_style(&mut self, style: Style) {
+    pub fn set_style(&mut self, style: Style) -> Result<()> {
         assert_eq!(style.levels.len(), self.canvases.len(), "a style measured for this frame size");
         self.style = style;
         for level in 0..self.canvases.len() {
             let targets = self.targets(level);
-            self.canvases[level].objective.set_style(targets);
+            self.canvases[level].solver.set_style(targets)?;
         }
         self.soften();
+        Ok(())
     }
 
     /// Weighs content and style otherwise, within the same kind of [`Balance`].
     pub fn set_balance(&mut self, balance: Balance) {
         self.settings.balance = balance;
         let weights = self.weights();
-        self.canvases.iter_mut().for_each(|canvas| canvas.objective.set_weights(weights));
+        self.canvases.iter_mut().for_each(|canvas| canvas.solver.set_weights(weights));
         self.soften();
     }
 
@@ -108,7 +112,7 @@ impl Stylizer {
         self.resampler.planes(&old.content, &mut new.content);
         self.resampler.planes(&old.picture, &mut new.picture);
         new.clamp();
-        new.optimizer.reset();
+        new.solver.state().reset();
         // The motion of the next frame is looked for against the frame that was painted last.
         observer.restart();
         observer.observe(new.content.as_slice().expect("tensors here are contiguous"))?;

@@ -10,8 +10,9 @@ use super::{
 use ndarray::{Array3, ArrayView3, ArrayViewMut3};
 use stylize::{
     cost::{style::StyleTarget, temporal},
+    embedded,
     engine::{
-        Objective, Units, Weights,
+        Choice, Engines, Objective, Units, Weights,
         host::HostEngine,
         resident::{Resident, Start},
     },
@@ -24,7 +25,9 @@ use stylize::{
         session::{Precision, Runtime},
         vgg::Vgg,
     },
-    optim::{Optimizer, adam::Adam},
+    optim::{Optimizer, State, adam::Adam},
+    settings::Settings,
+    stylizer::{Painting, Stylizer},
 };
 
 const RATE: f32 = 0.02;
@@ -241,6 +244,41 @@ fn what_rests_is_carried_to_the_bit() {
     resident.picture(&mut picture).expect("a picture");
     let expected = ndarray::Zip::from(&frame).and(&start).map_collect(|c, x| (c + (x - c)).clamp(0.0, 1.0));
     assert_eq!(picture, expected);
+}
+
+/// The same frames painted with steps on the device and with the host engine: a disc that moves, four frames.
+#[test]
+fn a_stylizer_paints_alike_on_the_device() {
+    let vgg = Arc::new(network(&[32, 0, 16, 32], &[(0, 7), (3, 32)], 3));
+    let size = Size::new(72, 64);
+    let frame = |time: f32| {
+        Array3::from_shape_fn((3, size.height, size.width), |(c, y, x)| {
+            let from = (x as f32 - 20.0 - 4.0 * time).hypot(y as f32 - 30.0);
+            0.3 + 0.1 * c as f32 + 0.4 / (1.0 + (from - 12.0).exp()) + 0.05 * (0.4 * (x + 2 * y) as f32).sin()
+        })
+    };
+    let paint = |choice: Choice| {
+        let picture = embedded::style().expect("the style inside the program");
+        let engines = Arc::new(Engines::new(runtime(), Arc::clone(&vgg), choice));
+        let settings = Settings { steps: 3, first_steps: 12, ..Settings::default() };
+        let paintings = vec![Painting { picture, weight: 1.0 }];
+        let mut stylizer = Stylizer::with_engines(engines, runtime(), Arc::clone(&vgg), paintings, settings)
+            .expect("settings that are valid");
+        let paint = |time: u8| {
+            let painted = stylizer.paint(frame(f32::from(time)).view()).expect("a frame");
+            (painted.picture.clone(), painted.losses.clone())
+        };
+        (0..4).map(paint).collect::<Vec<_>>()
+    };
+    let frames = paint(Choice::Host).into_iter().zip(paint(Choice::Resident)).enumerate();
+    for (index, ((host, a), (resident, b))) in frames {
+        let error = relative_l2(&resident, &host.mapv(f64::from));
+        eprintln!("frame {index}: relative L2 {error:.1e}, losses {} and {}", a.total, b.total);
+        assert!(error < 1e-3, "frame {index}: relative L2 {error:.1e}");
+        assert!((a.total - b.total).abs() < 1e-2 * a.total, "frame {index}: {} and {}", a.total, b.total);
+        let changed = relative_l2(&host, &frame(index as f32).mapv(f64::from));
+        assert!(changed > 1e-2, "frame {index} is painted: {changed:.1e}");
+    }
 }
 
 #[test]

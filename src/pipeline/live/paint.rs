@@ -146,7 +146,7 @@ impl Paint {
         if controls.restarts != easel.controls.restarts {
             easel.stylizer.restart();
         }
-        easel.step_blend();
+        easel.step_blend()?;
         let wanted = full.fit_longer(rung.size);
         if !same_shape(wanted, easel.size) {
             // Another camera mode: nothing of the old picture fits.
@@ -195,14 +195,15 @@ impl Paint {
 }
 
 impl Easel {
-    fn step_blend(&mut self) {
-        let Some(blend) = &self.blend else { return };
+    fn step_blend(&mut self) -> Result<()> {
+        let Some(blend) = &self.blend else { return Ok(()) };
         let t = blend.began.elapsed().as_secs_f32() / BLEND.as_secs_f32();
         if t < 1.0 {
-            self.stylizer.set_style(blend.from.toward(&blend.to, t));
+            self.stylizer.set_style(blend.from.toward(&blend.to, t))?;
         } else if let Some(blend) = self.blend.take() {
-            self.stylizer.set_style(blend.to);
+            self.stylizer.set_style(blend.to)?;
         }
+        Ok(())
     }
 }
 

@@ -1,0 +1,236 @@
+//! A size at which pictures are optimized, and where the steps are taken: in Rust with an objective and an optimizer, or
+//! on the device, which then keeps picture and state.
+
+use ndarray::{Array3, ArrayView3, ArrayViewMut3, Zip};
+
+use crate::{
+    cost::{style::StyleTarget, temporal},
+    engine::{
+        Engines, Losses, Objective, Units, Weights,
+        resident::{Resident, Start},
+    },
+    error::Result,
+    frame::Size,
+    motion::Seen,
+    optim::{Optimizer, State, adam::Adam, lbfgs::Lbfgs},
+    settings::{OptimizerKind, Settings},
+    tensor,
+    warm_start::WarmStart,
+};
+
+/// How much shorter the last step of a first frame is than its first ones: long steps leave grain.
+const SETTLED: f32 = 0.9;
+
+/// The frame, the picture and its solver.
+pub(super) struct Canvas {
+    pub solver: Solver,
+    /// c, the frame: RGB, 0..1, (3, H, W).
+    pub content: Array3<f32>,
+    /// x, the painted picture, alike; where the device keeps it, as of the last [`Canvas::fetch`].
+    pub picture: Array3<f32>,
+    pub losses: Losses,
+}
+
+/// Where steps are taken.
+pub(super) enum Solver {
+    Host {
+        objective: Box<dyn Objective + Send>,
+        optimizer: Box<dyn Optimizer + Send>,
+        /// Where the frame's steps began, for the temporal cost.
+        start: Array3<f32>,
+    },
+    Device {
+        resident: Box<Resident>,
+        remote: Remote,
+        /// Adam's rate.
+        rate: f32,
+        /// 1 for each pixel: all of the painted difference and of the state is taken along.
+        ones: Vec<f32>,
+    },
+}
+
+/// What is to become of an optimizer's state that is on the device.
+pub(super) struct Remote {
+    /// Of each pixel, (h, w).
+    gains: Vec<f32>,
+    /// A factor on all of them.
+    pace: f32,
+    /// Whether the next step starts anew from the canvas's frame and picture.
+    anew: bool,
+}
+
+impl State for Remote {
+    fn reset(&mut self) {
+        self.gains.fill(1.0);
+        self.anew = true;
+    }
+
+    /// None here: the device moves them along the flow.
+    fn state(&mut self) -> Vec<&mut [f32]> {
+        Vec::new()
+    }
+
+    fn gains(&mut self) -> Option<&mut [f32]> {
+        Some(&mut self.gains)
+    }
+}
+
+impl Solver {
+    /// On the device where that is the engine, and what is asked for is what it can do: Adam, warm starts in full.
+    pub fn new(engines: &Engines, size: Size, units: Units, settings: &Settings) -> Result<Self> {
+        let rate = settings.rate as f32;
+        let suits = settings.optimizer == OptimizerKind::Adam && settings.warm_start == WarmStart::Full;
+        let resident = if suits { engines.resident(size, units)? } else { None };
+        if let Some(resident) = resident {
+            let ones = vec![1.0; size.area()];
+            let remote = Remote { gains: ones.clone(), pace: 1.0, anew: true };
+            return Ok(Solver::Device { resident: Box::new(resident), remote, rate, ones });
+        }
+        let length = 3 * size.area();
+        let optimizer: Box<dyn Optimizer + Send> = match settings.optimizer {
+            OptimizerKind::Adam => Box::new(Adam::new(length, rate)),
+            OptimizerKind::Lbfgs => Box::new(Lbfgs::new(length, rate)),
+        };
+        Ok(Solver::Host { objective: engines.objective(size, units)?, optimizer, start: tensor::zeros(size) })
+    }
+
+    /// The optimizer's state.
+    pub fn state(&mut self) -> &mut dyn State {
+        match self {
+            Solver::Host { optimizer, .. } => &mut **optimizer,
+            Solver::Device { remote, .. } => remote,
+        }
+    }
+
+    /// Whether the device can move the picture along the motion: what it has is not about to be forgotten.
+    pub fn moves_picture(&self) -> bool {
+        matches!(self, Solver::Device { remote, .. } if !remote.anew)
+    }
+
+    pub fn set_style(&mut self, targets: Vec<StyleTarget>) -> Result<()> {
+        match self {
+            Solver::Host { objective, .. } => objective.set_style(targets),
+            Solver::Device { resident, .. } => resident.set_style(&targets)?,
+        }
+        Ok(())
+    }
+
+    pub fn set_weights(&mut self, weights: Weights) {
+        match self {
+            Solver::Host { objective, .. } => objective.set_weights(weights),
+            Solver::Device { resident, .. } => resident.set_weights(weights),
+        }
+    }
+
+    /// A factor on all steps.
+    fn set_pace(&mut self, pace: f32) {
+        match self {
+            Solver::Host { optimizer, .. } => optimizer.gains().into_iter().for_each(|gains| gains.fill(pace)),
+            Solver::Device { remote, .. } => remote.pace = pace,
+        }
+    }
+}
+
+impl Canvas {
+    pub fn new(solver: Solver, size: Size) -> Self {
+        Canvas { solver, content: tensor::zeros(size), picture: tensor::zeros(size), losses: Losses::default() }
+    }
+
+    /// Takes a frame as the content from now on. The device gets it with the start of its steps.
+    pub fn look_at(&mut self, frame: ArrayView3<f32>) -> Result<()> {
+        self.content.assign(&frame);
+        match &mut self.solver {
+            Solver::Host { objective, .. } => objective.set_content(frame),
+            Solver::Device { .. } => Ok(()),
+        }
+    }
+
+    /// The steps that follow start from here, after the motion that was `seen`: from the canvas's picture, or where
+    /// `on_device` from what the device makes of its own.
+    pub fn start(&mut self, seen: &Seen, on_device: bool) -> Result<()> {
+        match &mut self.solver {
+            Solver::Host { start, .. } => start.assign(&self.picture),
+            Solver::Device { resident, remote, ones, .. } if !remote.anew => {
+                resident.carry(&Start {
+                    frame: self.content.view(),
+                    flow: seen.backward,
+                    share: ones,
+                    gains: &remote.gains,
+                    reliability: seen.mask,
+                })?;
+                if !on_device {
+                    resident.replace(self.picture.view())?;
+                }
+            }
+            Solver::Device { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// One step down the objective. `temporal` is gamma and c: the picture is held to where the frame started, as far as c
+    /// says; the device has c since the start.
+    pub fn step(&mut self, temporal: Option<(f64, &[f32])>) -> Result<()> {
+        let shape = self.picture.raw_dim();
+        let losses = &mut self.losses;
+        match &mut self.solver {
+            Solver::Device { resident, remote, rate, .. } => {
+                if std::mem::take(&mut remote.anew) {
+                    resident.begin(self.content.view(), self.picture.view())?;
+                }
+                resident.step(*rate * remote.pace, temporal.map_or(0.0, |(weight, _)| weight))
+            }
+            Solver::Host { objective, optimizer, start } => {
+                let start = start.as_slice().expect("tensors here are contiguous");
+                let mut evaluate = |x: &[f32], gradient: &mut [f32]| {
+                    let picture = ArrayView3::from_shape(shape, x).expect("x is the picture");
+                    let view = ArrayViewMut3::from_shape(shape, &mut *gradient).expect("alike to the picture");
+                    losses.clone_from(objective.evaluate(picture, view)?);
+                    let mut total = losses.total;
+                    if let Some((weight, reliability)) = temporal {
+                        total += weight * temporal::value_and_add_gradient(x, start, reliability, weight, gradient);
+                    }
+                    Ok(total as f32)
+                };
+                optimizer.step(self.picture.as_slice_mut().expect("tensors here are contiguous"), &mut evaluate)?;
+                self.clamp();
+                Ok(())
+            }
+        }
+    }
+
+    /// Many steps from a rough start, as long as `go_on` says so. The second half of them grow shorter: long steps leave
+    /// grain.
+    pub fn settle(&mut self, steps: usize, mut go_on: impl FnMut(usize, &Losses) -> bool) -> Result<()> {
+        for step in 0..steps {
+            let late = (2.0 * step as f32 / steps as f32 - 1.0).max(0.0);
+            self.solver.set_pace(1.0 - SETTLED * late);
+            self.step(None)?;
+            self.fetch_losses()?;
+            if !go_on(step + 1, &self.losses) {
+                break;
+            }
+        }
+        self.solver.set_pace(1.0);
+        self.fetch()
+    }
+
+    /// Brings picture and losses here from the device, if they are there.
+    pub fn fetch(&mut self) -> Result<()> {
+        if let Solver::Device { resident, .. } = &mut self.solver {
+            resident.picture(&mut self.picture)?;
+        }
+        self.fetch_losses()
+    }
+
+    fn fetch_losses(&mut self) -> Result<()> {
+        if let Solver::Device { resident, .. } = &mut self.solver {
+            self.losses.clone_from(resident.losses()?);
+        }
+        Ok(())
+    }
+
+    /// Projects the picture onto the colours there are.
+    pub fn clamp(&mut self) {
+        Zip::from(&mut self.picture).for_each(|x| *x = x.clamp(0.0, 1.0));
+    }
+}
