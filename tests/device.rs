@@ -39,8 +39,8 @@ fn the_check_of_a_device_ends_in_a_table() {
         let cells: Vec<&str> = row.split_whitespace().collect();
         let number = |from_end: usize| cells[cells.len() - from_end].trim_end_matches('%').parse::<f64>();
         let [share, rate, time, steps] = [2, 3, 4, 5].map(|from_end| number(from_end).expect("a number"));
-        assert!(steps > 0.0 && rate > 0.0 && share > 0.0, "{row}");
-        assert!((steps * time / 1e3 - 1.0).abs() < 0.05, "steps a second and their time agree: {row}");
+        assert!(steps > 0.0 && rate >= 0.0 && share >= 0.0, "{row}");
+        assert!((steps * time / 1e3 - 1.0).abs() < 0.1, "steps a second and their time agree: {row}");
     }
     assert!(!out.contains("WRONG") && !out.contains("failed"), "{out}");
 }

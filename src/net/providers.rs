@@ -53,7 +53,7 @@ pub enum Precision {
     /// Single precision in memory; NVIDIA's cards multiply with 10 bits of mantissa (TensorFloat-32).
     #[default]
     Tf32,
-    /// Features and cotangents in half precision.
+    /// Features and cotangents in half precision; not with OpenVINO, which is held to single precision.
     Fp16,
 }
 
@@ -88,7 +88,7 @@ pub(super) fn register(builder: SessionBuilder, device: Device, wish: &Wish) -> 
             // What TensorRT does not take.
             cuda(&Wish { replayed: false, ..wish.clone() }).build().error_on_failure(),
         ])?,
-        Device::OpenVino => builder.with_execution_providers([openvino(wish).build().error_on_failure()])?,
+        Device::OpenVino => builder.with_execution_providers([openvino().build().error_on_failure()])?,
     })
 }
 
@@ -114,10 +114,9 @@ fn tensorrt(wish: &Wish) -> ep::TensorRT {
     }
 }
 
-fn openvino(wish: &Wish) -> ep::OpenVINO {
+fn openvino() -> ep::OpenVINO {
     // Left to itself it computes in half precision, or bfloat16, wherever it thinks that faster.
-    let provider = ep::OpenVINO::default().with_dynamic_shapes(false);
-    if wish.precision == Precision::Fp16 { provider } else { provider.with_precision("ACCURACY") }
+    ep::OpenVINO::default().with_dynamic_shapes(false).with_precision("ACCURACY")
 }
 
 /// A graph that any provider runs: enough to make it open its libraries and its device.

@@ -331,6 +331,7 @@ fn half_precision_does_not_overflow_on_black_white_and_checks() {
 }
 
 /// The onnx package's checker, with strict inference of types and shapes, over every graph; skips where there is no onnx.
+/// STYLIZE_GRAPHS names a folder to keep the graphs in.
 #[test]
 fn graphs_are_valid_onnx() {
     let python = std::env::var("STYLIZE_PYTHON").unwrap_or_else(|_| "python3".into());
@@ -343,14 +344,18 @@ fn graphs_are_valid_onnx() {
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut paths = Vec::new();
+    let kept = std::env::var_os("STYLIZE_GRAPHS").map(std::path::PathBuf::from);
     let mut write = |name: String, model: Vec<u8>| {
-        let path = folder.path().join(name + ".onnx");
+        let path = kept.as_deref().unwrap_or(folder.path()).join(name + ".onnx");
         std::fs::write(&path, model).expect("writing a graph");
         paths.push(path);
     };
     let size = Size::new(67, 45);
-    for (index, vgg) in networks().into_iter().enumerate() {
-        for storage in [Storage::Single, Storage::Half { features: 0.25 }] {
+    let all = networks().into_iter().map(Arc::new).chain(real_networks(&["compact", "vgg19"]));
+    for (index, vgg) in all.enumerate() {
+        // As large as the resident engine would choose: VGG-19's features are in the thousands, the others' around ten.
+        let features = if vgg.name == "vgg19" { 0.03125 } else { 8.0 };
+        for storage in [Storage::Single, Storage::Half { features }] {
             let kind = if storage == Storage::Single { "single" } else { "half" };
             write(format!("iteration-{index}-{kind}"), iteration::iteration(&vgg, size, storage, true));
             write(format!("look-{index}-{kind}"), carry::look(&vgg, size, Units::Relative, storage));
