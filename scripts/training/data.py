@@ -11,6 +11,9 @@ KEPT_STYLES = ["starry_night_google", "composition_vii", "wave"]
 # For tuning (learning rate, weights of terms, lambda): photos not trained on, with styles that training may see.
 TUNE_PHOTOS = ["0248", "0494", "0867", "0802"]
 TUNE_STYLES = ["the_scream", "vg_wheat_field", "mondrian"]
+# Pictures of this repository that training may see as styles. The others, and the demonstration of the README, are drawn in the
+# manner of judged paintings.
+SAMPLES = ["dots", "glass", "ink", "woodcut"]
 
 
 def read(path):
@@ -51,7 +54,8 @@ def pairs(assets, kept=True, side=256):
 class Images:
     """Random crops of the training photos and paintings."""
 
-    def __init__(self, assets, side, rng):
+    def __init__(self, assets, side, rng, samples=None):
+        """`samples`: folder of the pictures named in SAMPLES."""
         self.side, self.rng = side, rng
         skip = set(KEPT_PHOTOS + TUNE_PHOTOS + KEPT_STYLES)
 
@@ -59,6 +63,8 @@ class Images:
             names = sorted(f for f in os.listdir(os.path.join(assets, d)) if f.endswith(".jpg"))
             return [read(os.path.join(assets, d, f)) for f in names if f[:-4] not in skip]
         self.photos, self.paintings = folder("photos"), folder("styles")
+        if samples:
+            self.paintings += [read(os.path.join(samples, n + ".jpg")) for n in SAMPLES]
 
     def crop(self, im, lo=0.6, hi=1.0):
         """A random square of lo..hi of the shorter side, mirrored at random, resized to the training size."""

@@ -20,10 +20,12 @@ class Muon:
         self.t += 1
 
     @torch.no_grad()
-    @torch.autocast("cpu", enabled=False)
     def look(self, name, x):
-        if name not in self.m:
-            return
+        if name in self.m:
+            with torch.autocast(x.device.type, enabled=False):
+                self.measure(name, x)
+
+    def measure(self, name, x):
         x = x.permute(0, 2, 3, 1).flatten(0, 2)[:: max(1, x.shape[2] // 12)].float()
         mean = x.mean(0)
         cov = (x - mean).T @ (x - mean) / len(x)

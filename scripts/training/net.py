@@ -41,17 +41,28 @@ class Net(nn.Module):
 
     def forward(self, rgb, only=None):
         """Features (dict by layer name) at the taps and at the content layer; `rgb` is (B, 3, H, W) in 0..1."""
-        want = set(only or [*self.taps, self.content])
-        x = rgb.flip(1) if self.input["order"] == "bgr" else rgb
-        x = (x * self.input["scale"] - self.mean).contiguous(memory_format=torch.channels_last)
-        return self.run(x, self.spec, want)
+        return self.run(self.prepare(rgb), self.spec, set(only or [*self.taps, self.content]))[0]
 
-    def after_first(self, x):
-        """The same from the first pooling on: `x` is the pooled first layer."""
-        return self.run(x, self.spec[2:], {*self.taps, self.content} - {self.spec[0][0]})
+    def prepare(self, rgb):
+        x = rgb.flip(1) if self.input["order"] == "bgr" else rgb
+        return (x * self.input["scale"] - self.mean).contiguous(memory_format=torch.channels_last)
+
+    def begin(self, stage):
+        """Where a stage (1, 2, ...: full, half, ... resolution) begins in `spec`, after its pooling."""
+        pools = [i for i, layer in enumerate(self.spec) if layer == "pool"]
+        return 0 if stage == 1 else pools[stage - 2] + 1
+
+    def input_of(self, rgb, stage):
+        """What the first convolution of a stage takes."""
+        return self.run(self.prepare(rgb), self.spec[:self.begin(stage)], set())[1]
+
+    def from_stage(self, stage, x):
+        """Features at the taps and at the content layer from a stage on; `x`: that stage's input."""
+        spec = self.spec[self.begin(stage):]
+        return self.run(x, spec, {layer[0] for layer in spec if layer != "pool"} & {*self.taps, self.content})[0]
 
     def run(self, x, spec, want):
-        """`watch`, where set, is called with each convolution's name and input."""
+        """The wanted features, and the last activations. `watch`, where set, is called with each convolution's name and input."""
         out = {}
         for layer in spec:
             if layer == "pool":
@@ -64,7 +75,7 @@ class Net(nn.Module):
                 out[layer[0]] = x
                 if len(out) == len(want):
                     break
-        return out
+        return out, x
 
     def cost(self, h, w):
         """GFLOP of one forward and backward pass (to the pixels) on an h x w image."""
@@ -78,11 +89,11 @@ class Net(nn.Module):
 
     def save(self, path, heads=None, dtype=np.float16, extra=None):
         """Write the file. `heads`: dict layer -> (rank, out) array; default: the module's own."""
-        heads = heads if heads is not None else {k: v.detach().numpy() for k, v in self.heads.items()}
+        heads = heads if heads is not None else {k: v.detach().cpu().numpy() for k, v in self.heads.items()}
         t = {}
         for name, conv in self.convs.items():
-            t[name + ".weight"] = conv.weight.detach().contiguous().numpy().astype(dtype)
-            t[name + ".bias"] = conv.bias.detach().numpy().astype(dtype)
+            t[name + ".weight"] = conv.weight.detach().cpu().contiguous().numpy().astype(dtype)
+            t[name + ".bias"] = conv.bias.detach().cpu().numpy().astype(dtype)
             if name in heads:
                 t[name + ".head"] = np.ascontiguousarray(heads[name]).astype(dtype)
         for k, v in t.items():
@@ -96,7 +107,7 @@ class Net(nn.Module):
 
 
 def load(path):
-    """A network file -> Net, computing in fp32."""
+    """A network file -> Net of float32 weights, on the CPU."""
     with safe_open(path, "np") as f:
         m, t = f.metadata(), {k: f.get_tensor(k).astype(np.float32) for k in f.keys()}
     if m.get("format") != "stylize-vgg/1":

@@ -1,7 +1,7 @@
 """The normalized objective of models/FORMAT.md, the optimizer around it, and the judge. All Grams are fp32."""
-import contextlib
-
 import torch
+
+from .device import FP32
 
 
 def rows(f):
@@ -52,13 +52,9 @@ class Gram(torch.autograd.Function):
         return d.view(s.shape[0], *ctx.hw, s.shape[2]).permute(0, 3, 1, 2)
 
 
-def fast(on=True):
-    return torch.autocast("cpu", torch.bfloat16) if on else contextlib.nullcontext()
-
-
-def style_grams(net, image, bf16=False):
-    """Gram matrices of one image (1, 3, H, W) at the taps, through the heads, as a dict."""
-    with torch.no_grad(), fast(bf16):
+def style_grams(net, image, compute=FP32):
+    """Gram matrices of images (B, 3, H, W) at the taps, through the heads, as a dict."""
+    with torch.no_grad(), compute.autocast():
         f = net(image, list(net.taps))
     with torch.no_grad():
         return {k: through(net, k, gram(v)) for k, v in f.items()}
@@ -74,16 +70,16 @@ def through(net, tap, g):
 class Target:
     """What a batch of images is compared with: style Grams (dict of (B, r, r)) and content features."""
 
-    def __init__(self, net, style, content, bf16=False):
-        self.net, self.style, self.bf16 = net, style, bf16
+    def __init__(self, net, style, content, compute=FP32):
+        self.net, self.style, self.compute = net, style, compute
         self.energy = {k: a.pow(2).sum((1, 2)) for k, a in style.items()}
-        with torch.no_grad(), fast(bf16):
+        with torch.no_grad(), compute.autocast():
             self.content = net(content, [net.content])[net.content].float()
         self.content_energy = self.content.pow(2).sum((1, 2, 3))
 
     def terms(self, x):
         """J_content and J_style of each image of the batch, (B,) each."""
-        with fast(self.bf16):
+        with self.compute.autocast():
             f = self.net(x)
         p = f[self.net.content].float()
         jc = (p - self.content).pow(2).sum((1, 2, 3)) / self.content_energy
@@ -129,16 +125,16 @@ def paint(target, x, alpha, beta, steps, lr=None, keep=(), schedule=None):
 class Judge:
     """The judge of the project's score: VGG-19, Gram distance relative to the content frame's own, mean over taps."""
 
-    def __init__(self, vgg, style, content, bf16=False):
-        self.vgg, self.style, self.bf16 = vgg, style, bf16
-        with torch.no_grad(), fast(bf16):
+    def __init__(self, vgg, style, content, compute=FP32):
+        self.vgg, self.style, self.compute = vgg, style, compute
+        with torch.no_grad(), compute.autocast():
             f = vgg(content)
         self.content = f[vgg.content].float()
         self.own = {k: (gram(f[k]) - style[k]).pow(2).sum((1, 2)) for k in vgg.taps}
 
     def __call__(self, x):
         """(style by layer (B, 5), content (B,))"""
-        with torch.no_grad(), fast(self.bf16):
+        with torch.no_grad(), self.compute.autocast():
             f = self.vgg(x)
         s = torch.stack([(gram(f[k]) - self.style[k]).pow(2).sum((1, 2)) / self.own[k] for k in self.vgg.taps], 1)
         c = (f[self.vgg.content].float() - self.content).pow(2).mean((1, 2, 3)) / self.content.pow(2).mean((1, 2, 3))

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from . import net as nets
-from .objective import Moments, fast, rows
+from .objective import Moments, gram, rows
 
 # name: channels per convolution in each of the five stages; the last convolution of a stage is its tap.
 WIDTHS = {
@@ -38,45 +38,67 @@ def pick_filters(f, count):
 
 
 class Student(nn.Module):
-    """A net and its heads W: teacher features (scaled) ~ W student features, at each tap."""
+    """A net and its heads W: teacher features (scaled) ~ W student features, at each tap.
 
-    def __init__(self, name, teacher, images, generator):
+    The stages up to `frozen` (at least the first, which is the teacher's own filters) and their heads stay as they are:
+    training the rest is cheaper by them, and takes their output from a cache.
+    """
+
+    def __init__(self, name, teacher, images, compute, frozen=1):
         super().__init__()
-        self.name, self.net = name, build(name)
-        for conv in self.net.convs.values():
-            nn.init.kaiming_normal_(conv.weight, generator=generator)
-        with torch.no_grad(), fast():
+        self.name, self.net, self.compute, self.frozen = name, build(name), compute, frozen
+        with torch.no_grad(), compute.autocast():
             f = teacher(images, ["conv1_1"])["conv1_1"].float()
-        f = f.permute(0, 2, 3, 1).flatten(0, 2)[::7]
+        f = f.permute(0, 2, 3, 1).flatten(0, 2)[::7].cpu()
         first, width = self.net.convs["conv1_1"], self.net.width("conv1_1")
         k = pick_filters(f, width) if width < f.shape[1] else list(range(f.shape[1]))
         first.weight.data = teacher.convs["conv1_1"].weight.data[k].clone()
         first.bias.data = teacher.convs["conv1_1"].bias.data[k] / SCALE
-        first.requires_grad_(False)  # exact already; and what follows trains at half resolution
-        self.register_buffer("picked", torch.tensor(k))
-        self.net.to(memory_format=torch.channels_last)
+        for layer in self.net.spec[:self.net.begin(frozen + 1)]:
+            if layer != "pool":
+                self.net.convs[layer[0]].requires_grad_(False)
+        self.net.to(compute.device, memory_format=torch.channels_last)
         self.w = nn.ParameterDict()
 
-    def take(self, other, teacher):
-        """The weights of a loaded network, whatever of them fits."""
+    def trained(self):
+        """Names of the convolutions that train."""
+        return [x[0] for x in self.net.spec[self.net.begin(self.frozen + 1):] if x != "pool"]
+
+    def taps(self):
+        """(number, name) of the taps that train."""
+        return list(enumerate(self.net.taps))[self.frozen:]
+
+    def take(self, other):
+        """The weights and heads of a loaded network, whatever of them fits."""
         for k, conv in self.net.convs.items():
             if k in other.convs and other.convs[k].weight.shape == conv.weight.shape:
-                conv.weight.data, conv.bias.data = other.convs[k].weight.data.clone(), other.convs[k].bias.data.clone()
-        w = self.net.convs["conv1_1"].weight.flatten(1)
-        self.picked = torch.cdist(w, teacher.convs["conv1_1"].weight.flatten(1)).argmin(1)
+                conv.weight.data.copy_(other.convs[k].weight)
+                conv.bias.data.copy_(other.convs[k].bias)
+        for k, head in other.heads.items():
+            if k in self.net.taps and head.shape[1] == self.net.width(k):
+                self.w[k] = nn.Parameter(head.to(self.compute.device).clone())  # L for W: only W^T W matters below `frozen`
 
-    def solve_heads(self, batches, ridge=1e-3):
-        """Ridge regression of the teacher's features on the student's. `batches`: [(images, teacher features)]"""
+    def stem(self, images):
+        """What the stages that train take, from images (B, 3, H, W) in 0..1."""
+        with torch.no_grad(), self.compute.autocast():
+            return self.net.input_of(images, self.frozen + 1)
+
+    def solve_heads(self, examples, ridge=1e-3):
+        """Ridge regression of the teacher's features on the student's, at the taps that train or have no head yet.
+
+        `examples`: [(images, {number of the tap: teacher features})]"""
         for i, k in enumerate(self.net.taps):
+            if i < self.frozen and k in self.w:
+                continue
             a = b = 0
-            for images, t in batches:
-                with torch.no_grad(), fast():
+            for images, t in examples:
+                with torch.no_grad(), self.compute.autocast():
                     s = self.net(images, [k])[k].float().permute(0, 2, 3, 1).flatten(0, 2)
                 a = a + s.T @ s / len(s)
                 b = b + s.T @ t[i].float().permute(0, 2, 3, 1).flatten(0, 2) / len(s)
-            a = a + ridge * a.trace() / len(a) * torch.eye(len(a))
-            self.w[k] = nn.Parameter(  # (teacher directions, student channels)
-                torch.linalg.solve(a, b).T.contiguous())
+            a = a + ridge * a.trace() / len(a) * torch.eye(len(a), device=a.device)
+            w = torch.linalg.solve(a, b).T.contiguous()  # (teacher directions, student channels)
+            self.w[k] = nn.Parameter(w, requires_grad=i >= self.frozen)
 
     def exported(self):
         """Heads of the file: L with L^T L = W^T W, largest entry 1 (the objective does not see the scale)."""
@@ -96,54 +118,55 @@ class Student(nn.Module):
         return n
 
     def save(self, path, **kw):
-        self.net.save(path, {k: v.numpy() for k, v in self.exported().items()}, **kw)
+        self.net.save(path, {k: v.cpu().numpy() for k, v in self.exported().items()}, **kw)
 
 
 class Teacher:
-    """VGG-19 in bf16; its features in the leading directions of each tap (which hold nearly all of a Gram's energy)."""
+    """VGG-19, and its features in the leading directions of each tap (which hold nearly all of a Gram's energy)."""
 
     RANK = [64, 96, 128, 128, 128]
 
-    def __init__(self, path, batches):
-        self.net = nets.vgg19(path)
-        self.bf16 = nets.vgg19(path).bfloat16().to(memory_format=torch.channels_last)
+    def __init__(self, path, batches, compute):
+        self.compute = compute
+        self.net = nets.vgg19(path).to(compute.device, memory_format=torch.channels_last)
+        self.cast = copy.deepcopy(self.net).to(compute.dtype)
         m = [0] * 5
         for x in batches:
-            for i, f in enumerate(self.features(x)):
+            for i, f in self.features(x).items():
                 f = rows(f).flatten(0, 1).float()
                 m[i] = m[i] + f.T @ f / len(f) / len(batches)
-        self.scale = [(g.diagonal().mean()).sqrt() for g in m]
         self.basis = []
-        for g, s, k in zip(m, self.scale, self.RANK):
-            v = torch.linalg.eigh(g)[1][:, -k:] if k < len(g) else torch.eye(len(g))
-            self.basis.append((v / s).T.bfloat16()[..., None, None].contiguous(memory_format=torch.channels_last))
+        for g, k in zip(m, self.RANK):
+            v = torch.linalg.eigh(g)[1][:, -k:] if k < len(g) else torch.eye(len(g), device=g.device)
+            b = (v / g.diagonal().mean().sqrt()).T.to(compute.dtype)
+            self.basis.append(b[..., None, None].contiguous(memory_format=torch.channels_last))
 
-    def features(self, x):
+    def features(self, x, first=0):
+        """{number: features} at the taps from the number `first` on."""
+        taps = list(self.net.taps)
         with torch.no_grad():
-            return list(self.bf16(x.bfloat16(), list(self.bf16.taps)).values())
+            f = self.cast(x.to(self.compute.dtype), taps[first:])
+        return {i: f[k] for i, k in enumerate(taps) if k in f}
 
-    def __call__(self, x):
-        """Projected features by tap, and the pooled first layer in the students' scale."""
-        f = self.features(x)
+    def __call__(self, x, first=0):
+        """The same, projected."""
         with torch.no_grad():
-            return [torch.nn.functional.conv2d(v, b) for v, b in zip(f, self.basis)], torch.nn.functional.avg_pool2d(f[0], 2) / SCALE
+            return {i: torch.nn.functional.conv2d(f, self.basis[i]) for i, f in self.features(x, first).items()}
 
 
-def losses(student, pooled, tf, tg, each):
-    """Per tap from the second: the error of the features (4,), that of their change since the content frame (4,), and those of
-    Gram differences (4, images but styles). All relative. `pooled`: the teacher's first layer; `tf`, `tg`: its features and Grams by tap. The batch is made of
-    groups of `each` images: style, content, then what optimizers made of them.
+def losses(student, stem, tf, each):
+    """Per tap that trains: the error of the features (n,), that of their change since the content frame (n,), and those of
+    Gram differences (n, images but styles). All relative. `stem`: what the student's trained stages take; `tf`: the teacher's
+    features by tap number. The batch is made of groups of `each` images: style, content, then what optimizers made of them.
     """
-    with fast():
-        f = student.net.after_first(pooled[:, student.picked])
+    with student.compute.autocast():
+        f = student.net.from_stage(student.frozen + 1, stem)
     feat, diff, style = [], [], []
-    for i, k in enumerate(student.net.taps):
-        if i == 0:
-            continue
-        w = student.w[k]
+    for i, k in student.taps():
+        w, tg = student.w[k], gram(tf[i])
         g, cross = Moments.apply(f[k], tf[i])
         p = w @ g @ w.T
-        energy = tg[i].diagonal(dim1=1, dim2=2).sum(1)
+        energy = tg.diagonal(dim1=1, dim2=2).sum(1)
         err = p.diagonal(dim1=1, dim2=2).sum(1) - 2 * (w.T * cross).sum((1, 2)) + energy
         feat.append((err / energy).mean())
         ds, dt = (v.view(-1, each, *v.shape[1:]) for v in (f[k], tf[i]))
@@ -152,7 +175,7 @@ def losses(student, pooled, tf, tg, each):
         energy = dt.float().pow(2).sum((1, 2, 3)) / dt[0, 0].numel()
         err = ((w.T @ w) * gd).sum((1, 2)) - 2 * (w.T * xd).sum((1, 2)) + energy
         diff.append((err / (energy + 1e-3)).mean())
-        d, t = ((v.view(-1, each, *v.shape[1:])) for v in (p - tg[i], tg[i]))
+        d, t = ((v.view(-1, each, *v.shape[1:])) for v in (p - tg, tg))
         scale = (t[:, 1] - t[:, 0]).pow(2).sum((1, 2)) + 0.03 * t[:, 0].pow(2).sum((1, 2))
         style.append(((d[:, 1:] - d[:, :1]).pow(2).sum((2, 3)) / scale[:, None]).flatten())
     return torch.stack(feat), torch.stack(diff), torch.stack(style)
