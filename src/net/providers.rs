@@ -119,6 +119,33 @@ fn openvino() -> ep::OpenVINO {
     ep::OpenVINO::default().with_dynamic_shapes(false).with_precision("ACCURACY")
 }
 
+/// Where TensorRT keeps the engines and timings of a graph: `$XDG_CACHE_HOME/stylize-video/tensorrt`, by default under
+/// `~/.cache`, a folder for each of what an engine depends on. None where there is no such place.
+pub(super) fn engine_cache(version: &str, precision: Precision, model: &[u8]) -> Option<PathBuf> {
+    let base = std::env::var_os("XDG_CACHE_HOME").filter(|base| !base.is_empty()).map(PathBuf::from);
+    let base = base.or_else(|| std::env::home_dir().map(|home| home.join(".cache")))?;
+    let folder = engine_folder(&base, version, precision, model);
+    if !folder.is_dir() {
+        log::warn!(
+            "TensorRT builds its engine for this network and picture size; that takes minutes, the first time only"
+        );
+        if let Err(error) = std::fs::create_dir_all(&folder) {
+            log::warn!("and it will again: {} cannot be made: {error}", folder.display());
+            return None;
+        }
+    }
+    Some(folder)
+}
+
+/// A graph has network, picture size and storage in it; the card and its compute capability are in the names that the
+/// provider gives its files.
+fn engine_folder(base: &Path, version: &str, precision: Precision, model: &[u8]) -> PathBuf {
+    // FNV-1a, 64 bits.
+    let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    let hash = model.iter().fold(0xcbf2_9ce4_8422_2325, mix);
+    base.join("stylize-video/tensorrt").join(format!("{version}-{precision}-{hash:016x}"))
+}
+
 /// A graph that any provider runs: enough to make it open its libraries and its device.
 pub(super) fn trial() -> Vec<u8> {
     let mut graph = GraphWriter::new();
@@ -203,6 +230,16 @@ fn missing_library(message: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn engines_are_kept_apart_by_what_they_depend_on() {
+        let folder = |version, precision, model: &[u8]| engine_folder(Path::new("/c"), version, precision, model);
+        let one = folder("1.31.1", Precision::Fp16, b"graph");
+        assert_eq!(one, Path::new("/c/stylize-video/tensorrt/1.31.1-fp16-32ec982977fe5287"));
+        assert_ne!(one, folder("1.32.0", Precision::Fp16, b"graph"));
+        assert_ne!(one, folder("1.31.1", Precision::Tf32, b"graph"));
+        assert_ne!(one, folder("1.31.1", Precision::Fp16, b"grapi"));
+    }
 
     #[test]
     fn a_missing_library_is_named() {

@@ -160,7 +160,9 @@ impl Runtime {
     /// [`Error::Runtime`] if ONNX Runtime does not take it.
     pub(crate) fn replayed(&self, model: &[u8], size: Size) -> Result<PingPong> {
         let profile = self.inspection.begin(size, model)?;
-        let wish = Wish { precision: self.precision, replayed: true, cache: None };
+        let cached = || providers::engine_cache(&self.version(), self.precision, model);
+        let cache = if self.device == Device::TensorRt { cached() } else { None };
+        let wish = Wish { precision: self.precision, replayed: true, cache };
         let builder = Profile::taken_by(self.plain_builder()?, profile.as_ref())?;
         let session = providers::register(builder, self.device, &wish)?.commit_from_memory(model);
         let session = match session {

@@ -66,6 +66,7 @@ impl Part {
     ///
     /// # Errors
     /// As of [`Part::create`].
+    #[cfg(feature = "video")]
     pub fn in_place(output: &Path, overwrite: bool) -> Result<Self> {
         let mut part = Self::create(output, None, overwrite)?;
         let renamed = fs::rename(&part.temporary, &part.target).map_err(Error::io("write", &part.target));
