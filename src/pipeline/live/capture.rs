@@ -29,8 +29,6 @@ pub enum Feed {
 
 /// Between two attempts to get a lost camera back.
 const RETRY: Duration = Duration::from_millis(500);
-/// A camera that was silent so many times in a row, ten seconds or so, is opened again.
-const PATIENT: u32 = 7;
 /// While waiting: how often a stop is looked for.
 const TICK: Duration = Duration::from_millis(20);
 /// A file that is later than this goes on from where it is.
@@ -100,7 +98,7 @@ impl Capture {
     /// Hands on frames until the camera fails (why) or the run ends (None).
     fn follow(&mut self, mut camera: Box<dyn FrameSource>, opened: Instant) -> Option<Error> {
         let base = camera.info().time_base;
-        let (mut damaged, mut silent) = (0, 0);
+        let mut damaged = 0;
         loop {
             if self.panel.is_stopping() {
                 return None;
@@ -110,7 +108,7 @@ impl Capture {
                     if self.panel.health() != Health::Running {
                         self.panel.set_health(Health::Running);
                     }
-                    (damaged, silent) = (0, 0);
+                    damaged = 0;
                     let at = opened + Duration::from_secs_f64(base.seconds(frame.pts).max(0.0));
                     if !self.hand_on(frame, at.min(Instant::now())) {
                         return None;
@@ -122,15 +120,12 @@ impl Capture {
                     damaged += 1;
                     self.panel.meter.drop_count(|drops| drops.damaged += 1);
                 }
-                // It may wake up; after a while opening it again may help more.
+                // It may wake up. It is not opened a second time: nokhwa shares one device among all that it opens, and
+                // the reader that still waits would end the stream of the next.
                 Err(error @ Error::CameraSilent { .. }) => {
-                    silent += 1;
                     if self.panel.health() != Health::Silent {
                         log::warn!("{error}");
                         self.panel.set_health(Health::Silent);
-                    }
-                    if silent == PATIENT {
-                        return Some(error);
                     }
                 }
                 Err(error) => return Some(error),

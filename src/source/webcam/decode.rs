@@ -10,7 +10,7 @@ use zune_jpeg::{
 
 use crate::frame::Size;
 
-/// How a camera codes its frames: what nokhwa passes on.
+/// How a camera codes its frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
     Yuyv,
@@ -25,19 +25,19 @@ impl Coding {
     /// All of them, from the least work to the most.
     const ALL: [Coding; 6] = [Coding::Yuyv, Coding::Nv12, Coding::Rgb, Coding::Bgr, Coding::Grey, Coding::Mjpg];
 
-    /// By V4L2's name; None if nokhwa does not pass it on.
+    /// By V4L2's name; None if it cannot be decoded.
     pub fn from_fourcc(code: &[u8; 4]) -> Option<Self> {
         Self::ALL.into_iter().find(|coding| coding.fourcc() == code)
     }
 
-    /// V4L2's name. Grey is called by nokhwa's, which no driver has.
+    /// V4L2's name.
     pub fn fourcc(self) -> &'static [u8; 4] {
         match self {
             Coding::Yuyv => b"YUYV",
             Coding::Nv12 => b"NV12",
             Coding::Rgb => b"RGB3",
             Coding::Bgr => b"BGR3",
-            Coding::Grey => b"GRAY",
+            Coding::Grey => b"GREY",
             Coding::Mjpg => b"MJPG",
         }
     }

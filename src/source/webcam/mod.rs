@@ -1,14 +1,17 @@
 //! Webcams, through nokhwa.
 //!
 //! nokhwa waits for ever for a camera that sends nothing, so it reads on a thread of its own that is watched
-//! ([`open`]). On Linux the device is set up before nokhwa opens it: it takes only intervals of 1/N s, and fails on formats
-//! that another program left behind.
+//! ([`open`]). On Linux the device is set up before nokhwa opens it, which fails on formats that another program left behind;
+//! and where nokhwa refuses a camera for what it is (intervals that are not 1/N s, sizes in steps, grey), V4L2 is read directly.
 
 mod decode;
+mod device;
 mod mode;
 #[cfg(not(target_os = "linux"))]
 mod other;
 mod reader;
+#[cfg(target_os = "linux")]
+mod stream;
 #[cfg(target_os = "linux")]
 mod v4l2;
 
@@ -85,7 +88,9 @@ pub fn open(wanted: &Wanted) -> Result<Box<dyn FrameSource>> {
     Ok(Box::new(reader::Reader::open(system::choose(wanted)?, epoch)?))
 }
 
-/// Why a camera may not be opened, and what helps.
+/// Why a camera cannot be used, and what helps.
+const TAKEN: &str = "another program is using it; close that one first";
+const UNPLUGGED: &str = "it was unplugged";
 const FORBIDDEN: &str = "you may not use it; add yourself to its group (sudo usermod -aG video $USER) and log in again";
 
 /// Which of the cameras is meant.

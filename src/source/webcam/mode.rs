@@ -12,12 +12,21 @@ pub struct Mode {
     pub size: Size,
     /// Seconds from frame to frame, as a fraction; None where the driver does not say.
     pub interval: Option<(u32, u32)>,
+    /// Whether the driver lists this very size and interval, rather than a range that they are in.
+    pub listed: bool,
 }
 
 impl Mode {
     /// Frames per second.
     pub fn rate(&self) -> Option<f64> {
         self.interval.map(|(numerator, denominator)| f64::from(denominator) / f64::from(numerator.max(1)))
+    }
+
+    /// Whether nokhwa can open a camera in this mode.
+    #[cfg(target_os = "linux")]
+    pub fn plain(&self) -> bool {
+        let whole = self.interval.is_some_and(|(numerator, _)| numerator == 1);
+        whole && self.listed && self.coding != Coding::Grey
     }
 }
 
@@ -56,7 +65,7 @@ mod tests {
     use super::*;
 
     fn mode(coding: Coding, width: usize, height: usize, rate: u32) -> Mode {
-        Mode { coding, size: Size::new(width, height), interval: Some((1, rate)) }
+        Mode { coding, size: Size::new(width, height), interval: Some((1, rate)), listed: true }
     }
 
     fn wanted(width: usize, height: usize, rate: f64) -> Wanted {

@@ -2,10 +2,15 @@
 
 use nokhwa::{
     query,
-    utils::{ApiBackend, CameraFormat, CameraIndex, FrameFormat, Resolution},
+    utils::{ApiBackend, CameraIndex},
 };
 
-use super::{Listing, Wanted, reader::Choice, select};
+use super::{
+    Listing, Wanted,
+    decode::Coding,
+    device::{Choice, Format, Way},
+    select,
+};
 use crate::error::{Error, Result};
 
 pub fn list() -> Result<Vec<Listing>> {
@@ -24,7 +29,7 @@ pub fn list() -> Result<Vec<Listing>> {
 pub fn choose(wanted: &Wanted) -> Result<Choice> {
     let cameras = list()?;
     let camera = select(&cameras, wanted.camera.as_deref())?;
-    let resolution = Resolution::new(wanted.size.width as u32, wanted.size.height as u32);
-    let format = CameraFormat::new(resolution, FrameFormat::MJPEG, wanted.rate.round().max(1.0) as u32);
-    Ok(Choice { index: CameraIndex::Index(camera.number as u32), name: camera.name.clone(), format, exact: false })
+    let format = Format { coding: Coding::Mjpg, size: wanted.size, rate: wanted.rate };
+    let way = Way::Nokhwa { index: CameraIndex::Index(camera.number as u32), exact: false };
+    Ok(Choice { name: camera.name.clone(), format, way })
 }

@@ -1,4 +1,4 @@
-//! A camera on a thread of its own (nokhwa), because one that sends nothing keeps its caller for ever.
+//! A camera on a thread of its own, because nokhwa keeps its caller for ever where none sends anything.
 
 use std::{
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
@@ -6,16 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nokhwa::{
-    Camera,
-    utils::{CameraFormat, CameraIndex, RequestedFormat, RequestedFormatType, frame_formats},
-};
-
-use super::decode::Coding;
+use super::device::{Choice, Device, Format, gone};
 use crate::{
     colour::Colour,
     error::{Error, Result},
-    frame::{Frame, FramePool, Size, TimeBase},
+    frame::{Frame, FramePool, TimeBase},
     source::{FrameSource, SourceInfo},
 };
 
@@ -25,15 +20,6 @@ const SILENT: Duration = Duration::from_millis(1500);
 const OPENING: Duration = Duration::from_secs(4);
 /// How long a camera that is given up may take to close. It ends with the next frame; one that sends none is left behind.
 const CLOSING: Duration = Duration::from_millis(200);
-
-/// What to open.
-pub(super) struct Choice {
-    pub index: CameraIndex,
-    pub name: String,
-    pub format: CameraFormat,
-    /// Whether it must be exactly this format: the device is set to it already.
-    pub exact: bool,
-}
 
 /// The receiving end.
 pub(super) struct Reader {
@@ -49,25 +35,22 @@ impl Reader {
         let name = choice.name.clone();
         let (opened, opening) = sync_channel(1);
         let (sender, frames) = sync_channel(2);
-        let read = move || match open(&choice) {
+        let read = move || match Device::open(&choice) {
             Err(error) => drop(opened.send(Err(error))),
-            Ok((camera, coding)) => {
-                let format = camera.camera_format();
+            Ok((device, format)) => {
                 // The opener has given up if nobody listens.
-                if opened.send(Ok((coding, format))).is_ok() {
-                    read(camera, coding, &choice.name, epoch, &sender);
+                if opened.send(Ok(format)).is_ok() {
+                    read(device, format, &choice.name, epoch, &sender);
                 }
             }
         };
         let thread = std::thread::Builder::new().name("camera".into()).spawn(read);
         let thread = thread.map_err(Error::io("start the thread", "camera"))?;
-        let (coding, format) = opening.recv_timeout(OPENING).map_err(|error| match error {
+        let Format { coding, size, rate } = opening.recv_timeout(OPENING).map_err(|error| match error {
             RecvTimeoutError::Timeout => silent(&name, OPENING),
             RecvTimeoutError::Disconnected => gone(&name, "its driver failed"),
         })??;
-        let size = size(format);
-        let rate = f64::from(format.frame_rate());
-        let description = format!("{name}: {coding} {size}, {rate} fps");
+        let description = format!("{name}: {coding} {size}, {} fps", (100.0 * rate).round() / 100.0);
         log::info!("{description}");
         let info = SourceInfo {
             size,
@@ -112,28 +95,18 @@ impl Drop for Reader {
     }
 }
 
-fn open(choice: &Choice) -> Result<(Camera, Coding)> {
-    let failed = |error: nokhwa::NokhwaError| gone(&choice.name, &explain(&error.to_string()));
-    let kind = match choice.exact {
-        true => RequestedFormatType::Exact(choice.format),
-        false => RequestedFormatType::Closest(choice.format),
-    };
-    let request = RequestedFormat::with_formats(kind, frame_formats());
-    let mut camera = Camera::new(choice.index.clone(), request).map_err(failed)?;
-    camera.open_stream().map_err(failed)?;
-    let coding = Coding::from_nokhwa(camera.camera_format().format());
-    Ok((camera, coding))
-}
-
 /// Reads until the camera fails or nobody wants its frames.
-fn read(mut camera: Camera, coding: Coding, name: &str, epoch: Instant, frames: &SyncSender<Result<Frame>>) {
-    let (pool, size) = (FramePool::new(), size(camera.camera_format()));
+fn read(mut device: Device, format: Format, name: &str, epoch: Instant, frames: &SyncSender<Result<Frame>>) {
+    let (pool, size) = (FramePool::new(), format.size);
     loop {
-        let (item, over) = match camera.frame_raw() {
-            Err(error) => (Err(gone(name, &explain(&error.to_string()))), true),
+        let (item, over) = match device.frame(name) {
+            Err(error) => {
+                let over = !matches!(error, Error::CameraSilent { .. });
+                (Err(error), over)
+            }
             Ok(bytes) => {
                 let mut frame = pool.frame(size, epoch.elapsed().as_micros() as i64);
-                let decoded = coding.decode(&bytes, size, frame.pixels_mut());
+                let decoded = format.coding.decode(&bytes, size, frame.pixels_mut());
                 let damaged = |reason| Error::CameraFrame { camera: name.to_owned(), reason };
                 (decoded.map(|()| frame).map_err(damaged), false)
             }
@@ -145,24 +118,6 @@ fn read(mut camera: Camera, coding: Coding, name: &str, epoch: Instant, frames: 
     }
 }
 
-fn size(format: CameraFormat) -> Size {
-    Size::new(format.width() as usize, format.height() as usize)
-}
-
 fn silent(camera: &str, time: Duration) -> Error {
     Error::CameraSilent { camera: camera.to_owned(), seconds: time.as_secs_f64() }
-}
-
-fn gone(camera: &str, reason: &str) -> Error {
-    Error::Camera { camera: camera.to_owned(), reason: reason.to_owned() }
-}
-
-/// Cause and cure, from what the system's error says: nokhwa passes it on as text.
-fn explain(error: &str) -> String {
-    match error {
-        _ if error.contains("os error 16") => "another program is using it; close that one first".to_owned(),
-        _ if error.contains("os error 13") => super::FORBIDDEN.to_owned(),
-        _ if error.contains("os error 19") || error.contains("os error 6)") => "it was unplugged".to_owned(),
-        _ => format!("its driver failed: {error}"),
-    }
 }

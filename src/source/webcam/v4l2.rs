@@ -1,11 +1,11 @@
-//! Cameras of Linux (V4L2): which there are, and setting one up before nokhwa opens it.
+//! Cameras of Linux (V4L2): which there are, and setting one up before it is opened.
 
 use std::{
     io::{self, ErrorKind},
     path::Path,
 };
 
-use nokhwa::utils::{CameraFormat, CameraIndex, Resolution};
+use nokhwa::utils::CameraIndex;
 use v4l::{
     Device, Format, FourCC, Fraction,
     capability::Flags,
@@ -15,10 +15,10 @@ use v4l::{
 };
 
 use super::{
-    FORBIDDEN, Listing, Wanted,
+    FORBIDDEN, Listing, TAKEN, UNPLUGGED, Wanted,
     decode::Coding,
+    device::{self, Choice, Way},
     mode::{self, Mode},
-    reader::Choice,
     select,
 };
 use crate::{
@@ -80,9 +80,11 @@ fn modes(device: &Device, wanted: Option<Size>) -> io::Result<Vec<Mode>> {
     for description in device.enum_formats()? {
         let Some(coding) = Coding::from_fourcc(&description.fourcc.repr) else { continue };
         for found in device.enum_framesizes(description.fourcc).unwrap_or_default() {
+            let mut listed = true;
             let size = match found.size {
                 FrameSizeEnum::Discrete(size) => Size::new(size.width as usize, size.height as usize),
                 FrameSizeEnum::Stepwise(range) => {
+                    listed = false;
                     let wanted = wanted.unwrap_or(Size::new(range.max_width as usize, range.max_height as usize));
                     Size::new(
                         on_grid(wanted.width, range.min_width, range.max_width, range.step_width),
@@ -97,13 +99,15 @@ fn modes(device: &Device, wanted: Option<Size>) -> io::Result<Vec<Mode>> {
                 match interval.interval {
                     FrameIntervalEnum::Discrete(interval) => intervals.push(interval),
                     FrameIntervalEnum::Stepwise(range) => {
+                        listed = false;
                         intervals.extend([range.min, range.max, Fraction::new(1, 30)])
                     }
                 }
             }
             let known = intervals.iter().map(|interval| Some((interval.numerator, interval.denominator)));
+            listed &= !intervals.is_empty();
             let known: Vec<_> = if intervals.is_empty() { vec![None] } else { known.collect() };
-            modes.extend(known.into_iter().map(|interval| Mode { coding, size, interval }));
+            modes.extend(known.into_iter().map(|interval| Mode { coding, size, interval, listed }));
         }
     }
     Ok(modes)
@@ -139,30 +143,30 @@ pub fn choose(wanted: &Wanted) -> Result<Choice> {
         let (card, offers) = (capabilities.card, offers(&device));
         return Err(refuse(format!("{card} offers no format that can be used here; {offers}")));
     };
-    let format = set_mode(&device, &mode, wanted).map_err(refuse)?;
-    let name = format!("{} ({path})", capabilities.card);
-    Ok(Choice { index: CameraIndex::Index(number), name, format, exact: true })
+    let settled = set_mode(&device, &mode, wanted).map_err(refuse)?;
+    let format =
+        device::Format { coding: settled.coding, size: settled.size, rate: settled.rate().unwrap_or(wanted.rate) };
+    let way = match settled.plain() && modes.contains(&settled) {
+        true => Way::Nokhwa { index: CameraIndex::Index(number), exact: true },
+        false => Way::V4l(path.clone()),
+    };
+    Ok(Choice { name: format!("{} ({path})", capabilities.card), format, way })
 }
 
-/// Sets format and interval: nokhwa fails on what another program may have left behind. Returns what the device has settled
-/// for.
-fn set_mode(device: &Device, mode: &Mode, wanted: &Wanted) -> Result<CameraFormat, String> {
+/// Sets format and interval. Returns what the device has settled for.
+fn set_mode(device: &Device, mode: &Mode, wanted: &Wanted) -> Result<Mode, String> {
     let format = Format::new(mode.size.width as u32, mode.size.height as u32, FourCC::new(mode.coding.fourcc()));
     // Format before interval: setting the format may reset the interval.
     let set = device.set_format(&format).map_err(|error| explain(&error))?;
     let coding = Coding::from_fourcc(&set.fourcc.repr)
         .ok_or_else(|| format!("it was set to {mode} and is in {}, which cannot be used here", set.fourcc))?;
-    // A whole rate, whatever the mode says: 29.97 is asked for as 30.
-    let rate = mode.rate().unwrap_or(wanted.rate).round().max(1.0) as u32;
-    let asked = Parameters::new(Fraction::new(1, rate));
+    let (numerator, denominator) = mode.interval.unwrap_or((1, wanted.rate.round().max(1.0) as u32));
+    let asked = Parameters::new(Fraction::new(numerator, denominator));
     // Some drivers know one rate and nothing to set.
     let taken = device.set_params(&asked).or_else(|_| device.params()).map_err(|error| explain(&error))?.interval;
-    if taken.numerator != 1 {
-        let rate = f64::from(taken.denominator) / f64::from(taken.numerator.max(1));
-        return Err(format!("it runs at {rate:.3} fps only; a whole number is needed, choose another --size or --fps"));
-    }
-    let resolution = Resolution::new(set.width, set.height);
-    Ok(CameraFormat::new(resolution, coding.to_nokhwa(), taken.denominator))
+    let size = Size::new(set.width as usize, set.height as usize);
+    let known = taken.numerator > 0 && taken.denominator > 0;
+    Ok(Mode { coding, size, interval: known.then_some((taken.numerator, taken.denominator)), listed: mode.listed })
 }
 
 /// What a camera offers that cannot be decoded.
@@ -173,12 +177,12 @@ fn offers(device: &Device) -> String {
 }
 
 /// Cause and cure.
-fn explain(error: &io::Error) -> String {
+pub(super) fn explain(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => "there is no such device; --list-cameras shows which there are".to_owned(),
         ErrorKind::PermissionDenied => FORBIDDEN.to_owned(),
-        ErrorKind::ResourceBusy => "another program is using it; close that one first".to_owned(),
-        _ if is_gone(error) => "it was unplugged".to_owned(),
+        ErrorKind::ResourceBusy => TAKEN.to_owned(),
+        _ if is_gone(error) => UNPLUGGED.to_owned(),
         _ => format!("its driver failed: {error}"),
     }
 }
