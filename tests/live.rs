@@ -3,6 +3,8 @@
 #![cfg(all(feature = "video", feature = "camera", feature = "window"))]
 
 use std::{
+    io::{Read, Write},
+    net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     time::{Duration, Instant},
@@ -99,6 +101,40 @@ fn the_end_of_the_input_finishes_the_recording() {
     assert!((2.5..=4.5).contains(&end), "{end} s of 3.5");
     let existing = message(&mut from_clip(&["--record", text(&recording)]));
     assert!(existing.contains("it exists; use --overwrite"), "{existing}");
+}
+
+/// A server of one file on this machine, for as many requests as FFmpeg makes (it asks for parts).
+fn serve(file: PathBuf) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    std::thread::spawn(move || {
+        let bytes = std::fs::read(file).expect("it is there");
+        for stream in listener.incoming().flatten() {
+            let mut request = [0; 4096];
+            let read = (&stream).read(&mut request).unwrap_or(0);
+            let found = request[..read].starts_with(b"GET /my%20dog.mp4 ");
+            let status = if found { "200 OK" } else { "404 Not Found" };
+            let body: &[u8] = if found { &bytes } else { b"" };
+            let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            // FFmpeg hangs up once it has what it wants.
+            let _ = (&stream).write_all(head.as_bytes()).and_then(|()| (&stream).write_all(body));
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn the_input_may_be_a_url() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let recording = folder.path().join("out.mp4");
+    let server = serve(clip());
+    fine(
+        &live(&["--input", &format!("{server}/my%20dog.mp4"), "--record", text(&recording)]).output().expect("starts"),
+    );
+    let (times, end) = times(&recording, true);
+    assert!(times.len() > 20 && (2.5..=4.5).contains(&end), "{} frames, {end} s of 3.5", times.len());
+    let missing = message(&mut live(&["--input", &format!("{server}/cat.mp4")]));
+    assert!(missing.contains("cat.mp4") && missing.contains("404"), "{missing}");
 }
 
 #[cfg(unix)]

@@ -18,6 +18,7 @@ use ffmpeg_next::{Rational, ffi, format::context};
 use crate::{
     error::{Error, Result},
     frame::TimeBase,
+    source::is_url,
 };
 
 /// FFmpeg's version as it names itself, for `doctor` and bug reports.
@@ -28,7 +29,7 @@ pub fn version() -> String {
 }
 
 /// FFmpeg prints to stderr from within; the library never prints. What matters comes back as an error or is counted as
-/// damage, so its own log is only let through where somebody debugs.
+/// damage, so its own log is only let through where somebody debugs. Errors need their texts filled in once.
 pub(crate) fn silence() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -38,12 +39,13 @@ pub(crate) fn silence() {
             ffmpeg_next::log::Level::Quiet
         };
         ffmpeg_next::log::set_level(level);
+        ffmpeg_next::error::register_all();
     });
 }
 
-/// The path as FFmpeg wants it: with its protocol, so that a colon in a name does not become one; any bytes.
+/// The path as FFmpeg wants it: with its protocol, so that a colon in a name does not become one; any bytes. A URL has one.
 pub(crate) fn url(path: &Path) -> io::Result<CString> {
-    let mut bytes = b"file:".to_vec();
+    let mut bytes = if is_url(path) { Vec::new() } else { b"file:".to_vec() };
     bytes.extend_from_slice(path.as_os_str().as_encoded_bytes());
     CString::new(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the name holds a zero byte"))
 }

@@ -77,13 +77,14 @@ pub trait FrameSource {
     }
 }
 
-/// Opens what the name stands for: a numbered sequence (`frames/%05d.png`), a picture, otherwise a video.
+/// Opens what the name stands for: a numbered sequence (`frames/%05d.png`), a picture, otherwise a video, which may be a URL
+/// of any protocol that FFmpeg was built with.
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io) if the file is missing or may not be read, [`Error::Input`](crate::Error::Input) or
 /// [`Error::Picture`](crate::Error::Picture) with the reason if it holds nothing that can be used.
 pub fn open(input: &Path, options: &SourceOptions) -> Result<Box<dyn FrameSource>> {
-    if images::is_sequence(input) || images::is_picture(input) {
+    if !is_url(input) && (images::is_sequence(input) || images::is_picture(input)) {
         return Ok(Box::new(images::ImageSource::open(input, options)?));
     }
     #[cfg(feature = "video")]
@@ -93,4 +94,13 @@ pub fn open(input: &Path, options: &SourceOptions) -> Result<Box<dyn FrameSource
         path: input.to_owned(),
         reason: "this build reads pictures only (it was made without the feature `video`)".to_owned(),
     });
+}
+
+/// Whether a name is a URL (`http://host/clip.mp4`, `rtsp://...`) and no file.
+#[cfg_attr(not(feature = "video"), allow(dead_code))]
+pub(crate) fn is_url(input: &Path) -> bool {
+    let scheme = |(scheme, _): (&str, &str)| {
+        scheme.len() > 1 && scheme.chars().all(|letter| letter.is_ascii_alphanumeric() || "+-.".contains(letter))
+    };
+    input.to_str().and_then(|text| text.split_once("://")).is_some_and(scheme)
 }

@@ -12,19 +12,14 @@ use crate::{
     error::{Error, Result},
     ffmpeg,
     frame::Size,
+    source::is_url,
 };
 
-/// Opens a file that ought to be a video.
+/// Opens a file or URL that ought to be a video.
 pub(crate) fn open(path: &Path) -> Result<Input> {
     let refuse = |reason: &str| Err(Error::Input { path: path.to_owned(), reason: reason.to_owned() });
-    let metadata = fs::metadata(path).map_err(Error::io("read", path))?;
-    if metadata.is_dir() {
-        return refuse("it is a folder; name a video file, or a numbered sequence such as FOLDER/%05d.png");
-    }
-    // FFmpeg's own words for a file that may not be read are less clear than the system's.
-    fs::File::open(path).map_err(Error::io("read", path))?;
-    if metadata.is_file() && metadata.len() == 0 {
-        return refuse("the file is empty");
+    if !is_url(path) {
+        check_file(path)?;
     }
     ffmpeg::open_input(path).or_else(|error| match error {
         ffmpeg_next::Error::InvalidData => refuse(
@@ -34,6 +29,20 @@ pub(crate) fn open(path: &Path) -> Result<Input> {
         ffmpeg_next::Error::Other { errno } => Err(Error::io("read", path)(io::Error::from_raw_os_error(errno))),
         other => refuse(&other.to_string()),
     })
+}
+
+/// What can be said of a file before FFmpeg sees it, whose own words are less clear.
+fn check_file(path: &Path) -> Result<()> {
+    let refuse = |reason: &str| Err(Error::Input { path: path.to_owned(), reason: reason.to_owned() });
+    let metadata = fs::metadata(path).map_err(Error::io("read", path))?;
+    if metadata.is_dir() {
+        return refuse("it is a folder; name a video file, or a numbered sequence such as FOLDER/%05d.png");
+    }
+    fs::File::open(path).map_err(Error::io("read", path))?;
+    if metadata.is_file() && metadata.len() == 0 {
+        return refuse("the file is empty");
+    }
+    Ok(())
 }
 
 /// The stream that a player would show: the best video, cover pictures left aside.
