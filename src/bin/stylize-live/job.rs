@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use stylize::{
+    frame::Size,
     pipeline::live::{self, Choice, Controls, Feed, Panel, Setup, View},
     source::{self, SourceOptions},
 };
@@ -56,6 +57,7 @@ pub fn run(args: &Args, stop: &AtomicBool) -> anyhow::Result<()> {
         styles: &names,
         statistics,
         headless: args.headless,
+        size: args.size.unwrap_or(Size::new(640, 360)),
         until: args.duration.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds)),
         stop,
     };
@@ -95,8 +97,8 @@ fn list_cameras() -> anyhow::Result<()> {
     if cameras.is_empty() {
         bail!("no camera found; plug one in, or use --input FILE");
     }
-    for (number, camera) in cameras.iter().enumerate() {
-        println!("{number}: {camera}");
+    for camera in &cameras {
+        println!("{camera}");
     }
     Ok(())
 }

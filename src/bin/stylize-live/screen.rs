@@ -9,6 +9,7 @@ use std::{
 };
 
 use stylize::{
+    frame::Size,
     pipeline::{
         link::{Closed, Receiver},
         live::{Health, Panel, Shown},
@@ -33,6 +34,8 @@ pub struct Screen<'a> {
     pub styles: &'a [String],
     pub statistics: Statistics,
     pub headless: bool,
+    /// Of the window where no frame has come yet that could tell.
+    pub size: Size,
     pub until: Option<Instant>,
     pub stop: &'a AtomicBool,
 }
@@ -55,15 +58,14 @@ impl Screen<'_> {
                 Ok(shown) => shown,
             };
             self.panel.meter.window_dropped(inbox.dropped_since(&mut skipped));
-            if let Some(shown) = &shown {
-                last_frame = Instant::now();
-                if !self.headless {
-                    let window = match &mut window {
-                        Some(window) => window,
-                        none => none.insert(Window::open("stylize-live", shown.frame.size())?),
-                    };
-                    window.show(&shown.frame);
-                }
+            last_frame = if shown.is_some() { Instant::now() } else { last_frame };
+            // A source that is silent from the start gets a window too, to be told in.
+            if !self.headless && window.is_none() && (shown.is_some() || last_frame.elapsed() > SILENT) {
+                let size = shown.as_ref().map_or(self.size, |shown| shown.frame.size());
+                window = Some(Window::open("stylize-live", size)?);
+            }
+            if let (Some(window), Some(shown)) = (&mut window, &shown) {
+                window.show(&shown.frame);
             }
             if let Some(window) = &mut window {
                 window.overlay(self.overlays(&texts, began, last_frame));
@@ -123,10 +125,11 @@ impl Screen<'_> {
         if since < SILENT || self.panel.controls().paused {
             return None;
         }
-        let reason = match self.panel.health() {
-            Health::Lost(_) => "the camera is gone",
-            _ => "the camera is silent",
+        let (what, then) = match self.panel.health() {
+            Health::Lost(_) => ("the camera is gone", "reconnecting"),
+            Health::Silent => ("the camera is silent", "waiting for it"),
+            _ => ("no frame comes", "waiting for one"),
         };
-        Some(vec![format!("{reason} for {} s", since.as_secs()), "reconnecting".to_owned()])
+        Some(vec![format!("{what} for {} s", since.as_secs()), then.to_owned()])
     }
 }

@@ -5,9 +5,8 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    Shot, Shown,
+    Shot, Shown, TICK,
     carry::Carry,
-    next,
     paint::Painted,
     panel::{Controls, Panel, View},
 };
@@ -29,6 +28,20 @@ pub(super) struct Compose {
     pub outlets: Vec<Sender<Arc<Shown>>>,
     /// Who gets every one, as long as it keeps up.
     pub recorder: Sender<Arc<Shown>>,
+}
+
+/// What the controls say of how a frame looks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Look {
+    view: View,
+    mirror: bool,
+    keep_colours: bool,
+}
+
+impl Look {
+    fn of(controls: &Controls) -> Self {
+        Look { view: controls.view, mirror: controls.mirror, keep_colours: controls.keep_colours }
+    }
 }
 
 /// Buffers and tools that stay from frame to frame.
@@ -53,31 +66,40 @@ impl Compose {
             half: Default::default(),
         };
         let mut newest: Option<Painted> = None;
+        let mut still: Option<(Arc<Shot>, Look)> = None;
         let mut last_pts = -1;
         let mut skipped = 0;
-        while let Some(shot) = next(&self.inbox, &self.panel) {
+        while !self.panel.is_stopping() {
+            let Ok(arrived) = self.inbox.receive_within(TICK) else { break };
             let missed = self.inbox.dropped_since(&mut skipped);
             self.panel.meter.drop_count(|drops| drops.compose += missed);
-            if let Ok(Some(painted)) = self.painted.try_receive() {
-                newest = Some(painted);
-            }
             let controls = self.panel.controls();
-            if controls.paused {
-                continue;
+            let look = Look::of(&controls);
+            // While paused, the same frame is shown again if it is to look different.
+            let (shot, at) = match (arrived, &still) {
+                (Some(shot), _) if !controls.paused => (Arc::clone(&shot), shot.at),
+                (_, Some((shot, before))) if controls.paused && *before != look => (Arc::clone(shot), Instant::now()),
+                _ => continue,
+            };
+            if !controls.paused
+                && let Ok(Some(painted)) = self.painted.try_receive()
+            {
+                newest = Some(painted);
             }
             let began = Instant::now();
             let mut frame = pool.frame(shot.frame.size(), 0);
             tools.compose(&shot, newest.as_ref(), &controls, &mut frame)?;
             // Microseconds since the start, never twice the same.
-            let time = shot.at.saturating_duration_since(self.began).as_micros() as i64;
+            let time = at.saturating_duration_since(self.began).as_micros() as i64;
             last_pts = time.max(last_pts + 1);
             frame.pts = last_pts;
             frame.duration = shot.period.as_micros() as i64;
-            let age = newest.as_ref().map(|painted| shot.at.saturating_duration_since(painted.at) + shot.at.elapsed());
+            let age = newest.as_ref().map(|painted| at.saturating_duration_since(painted.at) + at.elapsed());
             self.panel.meter.composed(began.elapsed(), age);
-            if !self.hand_on(Arc::new(Shown { frame, captured: shot.at })) {
+            if !self.hand_on(Arc::new(Shown { frame, captured: at })) {
                 break;
             }
+            still = Some((shot, look));
         }
         Ok(())
     }
