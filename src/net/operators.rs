@@ -9,6 +9,7 @@
 //! | `FirstConvolution` | picture (1, 3, H, W) | any of values, signs, pooled values |
 //! | `Convolution` | values | any of values, signs, pooled values |
 //! | `Tap` | values, gradient from above, A, L, L^T, style factors, P, content factors: all but the first optional | gradient before the ReLU, and the values of style and content where measured |
+//! | `TapToPicture` | as `Tap`, at the first layer | gradient of the picture (1, 3, H, W), and the values |
 //! | `ConvolutionGradient` | gradient, signs of the map below (optional) | gradient of the map below; before its pool where attributes `height` and `width` say so |
 //! | `LastConvolution` | gradient | gradient of the picture (1, 3, H, W) |
 
@@ -37,6 +38,7 @@ pub fn domain(network: &Arc<Prepared>) -> Result<OperatorDomain> {
         .add(make(Kind::FirstConvolution))?
         .add(make(Kind::Convolution))?
         .add(make(Kind::Tap))?
+        .add(make(Kind::TapToPicture))?
         .add(make(Kind::ConvolutionGradient))?
         .add(make(Kind::LastConvolution))
 }
@@ -46,6 +48,7 @@ enum Kind {
     FirstConvolution,
     Convolution,
     Tap,
+    TapToPicture,
     ConvolutionGradient,
     LastConvolution,
 }
@@ -67,6 +70,7 @@ impl Operator for Layer {
             Kind::FirstConvolution => "FirstConvolution",
             Kind::Convolution => "Convolution",
             Kind::Tap => "Tap",
+            Kind::TapToPicture => "TapToPicture",
             Kind::ConvolutionGradient => "ConvolutionGradient",
             Kind::LastConvolution => "LastConvolution",
         }
@@ -75,7 +79,7 @@ impl Operator for Layer {
     fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
         let mut inputs = vec![OperatorInput::required(FLOAT)];
         match self.kind {
-            Kind::Tap => inputs.extend((0..7).map(|_| OperatorInput::optional(FLOAT))),
+            Kind::Tap | Kind::TapToPicture => inputs.extend((0..7).map(|_| OperatorInput::optional(FLOAT))),
             Kind::ConvolutionGradient => inputs.push(OperatorInput::optional(BITS)),
             _ => {}
         }
@@ -87,7 +91,7 @@ impl Operator for Layer {
             Kind::FirstConvolution | Kind::Convolution => {
                 vec![OperatorOutput::optional(FLOAT), OperatorOutput::optional(BITS), OperatorOutput::optional(FLOAT)]
             }
-            Kind::Tap => {
+            Kind::Tap | Kind::TapToPicture => {
                 vec![OperatorOutput::required(FLOAT), OperatorOutput::optional(FLOAT), OperatorOutput::optional(FLOAT)]
             }
             Kind::ConvolutionGradient | Kind::LastConvolution => vec![OperatorOutput::required(FLOAT)],
@@ -105,9 +109,9 @@ impl Operator for Layer {
         Ok(match self.kind {
             Kind::FirstConvolution => Box::new(move |context: &ComputeContext| first_convolution(&network, context)),
             Kind::Convolution => Box::new(move |context: &ComputeContext| convolution(&network, layer, context)),
-            Kind::Tap => {
-                let mut tap = None;
-                Box::new(move |context: &ComputeContext| self::tap(&network, &mut tap, context))
+            kind @ (Kind::Tap | Kind::TapToPicture) => {
+                let (mut tap, to_picture) = (None, matches!(kind, Kind::TapToPicture));
+                Box::new(move |context: &ComputeContext| self::tap(&network, &mut tap, to_picture, context))
             }
             Kind::ConvolutionGradient => {
                 Box::new(move |context: &ComputeContext| convolution_gradient(&network, layer, before_pool, context))
@@ -271,7 +275,7 @@ fn factors(value: Option<&ValueRef<'_>>) -> Result<Factors> {
     }
 }
 
-fn tap(network: &Prepared, tap: &mut Option<Tap>, context: &ComputeContext) -> Result<()> {
+fn tap(network: &Prepared, tap: &mut Option<Tap>, to_picture: bool, context: &ComputeContext) -> Result<()> {
     let input = required(context, 0)?;
     let (shape, activations) = map(&input)?;
     let others = (1..8).map(|index| context.input(index)).collect::<Result<Vec<_>>>()?;
@@ -290,12 +294,16 @@ fn tap(network: &Prepared, tap: &mut Option<Tap>, context: &ComputeContext) -> R
     if let Some(content) = content {
         terms.content = Some((map(content)?.1, factors(content_factors)?));
     }
-    let mut gradient =
-        context.output(0, dimensions(shape))?.ok_or_else(|| Error::new("the gradient has no place to go"))?;
+    let to = if to_picture { [1, 3, shape.height, shape.width] } else { dimensions(shape) };
+    let mut gradient = context.output(0, to)?.ok_or_else(|| Error::new("the gradient has no place to go"))?;
     let pool = network.pool(context);
     let tap = tap.get_or_insert_with(|| Tap::new(shape));
     let to = gradient.try_extract_tensor_mut::<f32>()?.1;
-    let values = tap.run(network.machine(&pool), activations, upstream, terms, to);
+    let machine = network.machine(&pool);
+    let values = match to_picture {
+        true => tap.run_to_picture(machine, activations, upstream, terms, network.last(), to),
+        false => tap.run(machine, activations, upstream, terms, to),
+    };
     for (index, value) in [(1, values.style), (2, values.content)] {
         if let Some(mut output) = context.output(index, [1usize])? {
             output.try_extract_tensor_mut::<f32>()?.1[0] = value as f32;

@@ -98,6 +98,9 @@ pub fn step(vgg: &Vgg, size: Size) -> Vec<u8> {
     for layer in (0..depth).rev().filter(|&layer| !is_pool(vgg, layer)) {
         if is_tapped(vgg, layer) {
             above = Some(write_tap(&mut graph, vgg, layer, shapes[layer], above));
+            if layer == 0 {
+                break;
+            }
         }
         let gradient = above.take().expect("the walk starts at the last tap");
         if layer == 0 {
@@ -147,9 +150,12 @@ fn write_forward(graph: &mut GraphWriter, vgg: &Vgg, depth: usize, keep: impl Fn
     }
 }
 
-/// The costs at a layer; returns the name of its gradient, masked.
+/// The costs at a layer; returns the name of its gradient, masked. At the first layer that is the picture's, [`GRADIENT`].
 fn write_tap(graph: &mut GraphWriter, vgg: &Vgg, layer: usize, shape: MapShape, above: Option<String>) -> String {
-    let output = format!("gradient{layer}");
+    let (op, output) = match layer {
+        0 => ("TapToPicture", GRADIENT.to_owned()),
+        _ => ("Tap", format!("gradient{layer}")),
+    };
     let mut inputs = vec![values(layer), above.unwrap_or_default()];
     let mut outputs = vec![output.clone()];
     match vgg.taps.iter().position(|tap| tap.layer == layer) {
@@ -181,6 +187,6 @@ fn write_tap(graph: &mut GraphWriter, vgg: &Vgg, layer: usize, shape: MapShape, 
     }
     let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
     let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
-    graph.node_in(DOMAIN, "Tap", &inputs, &outputs, &[("layer", Attribute::Int(layer as i64))]);
+    graph.node_in(DOMAIN, op, &inputs, &outputs, &[("layer", Attribute::Int(layer as i64))]);
     output
 }

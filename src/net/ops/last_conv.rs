@@ -4,7 +4,7 @@
 
 use super::{
     blocked::{Aligned, FeatureShape},
-    isa::Kernel,
+    isa::{Isa, Kernel},
     lanes::{LANES, Lanes, Vector},
     parallel::{Machine, Shared},
 };
@@ -49,8 +49,27 @@ impl LastConv {
         let to = Shared::new(to);
         machine.threads.run(height, &|y| {
             // SAFETY: the buffers fit the shape; row `y` of each plane belongs to this piece alone.
-            unsafe { machine.isa.run(Row { conv: self, gradient, shape, y, to }) }
+            unsafe { self.row(machine.isa, gradient, shape, y, to, (height, y)) }
         });
+    }
+
+    /// Row `y` of a part of the gradient, which has its neighbours or ends where the picture does, to row `row` of each
+    /// plane, `height` rows high.
+    ///
+    /// # Safety
+    /// The gradient fits the shape; the row is inside the planes, and nobody else writes it.
+    pub(super) unsafe fn row(
+        &self,
+        isa: Isa,
+        gradient: &[f32],
+        shape: FeatureShape,
+        y: usize,
+        to: Shared<'_, f32>,
+        (height, row): (usize, usize),
+    ) {
+        debug_assert!(gradient.len() >= shape.len() && y < shape.height);
+        // SAFETY: the caller's promise.
+        unsafe { isa.run(Row { conv: self, gradient, shape, y, to, height, row }) }
     }
 }
 
@@ -60,6 +79,9 @@ struct Row<'a> {
     shape: FeatureShape,
     y: usize,
     to: Shared<'a, f32>,
+    /// Of a plane of `to`, and the row that is written.
+    height: usize,
+    row: usize,
 }
 
 impl Kernel for Row<'_> {
@@ -119,7 +141,7 @@ impl Row<'_> {
             }
             for colour in 0..3 {
                 for pixel in 0..COUNT {
-                    *self.to.at((colour * height + self.y) * width + x + pixel) = sums[colour][pixel].sum();
+                    *self.to.at((colour * self.height + self.row) * width + x + pixel) = sums[colour][pixel].sum();
                 }
             }
         }
@@ -131,7 +153,6 @@ mod tests {
     use super::{
         super::{
             blocked::to_blocked,
-            isa::Isa,
             parallel::{Scoped, Scratch},
             reference::{self, Random, relative},
         },

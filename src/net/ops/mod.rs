@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | picture to the first features | [`FirstConv`] | direct; centring on the way, ReLU, pooling |
 //! | 3x3 convolutions, both directions | [`Conv3x3`] | Winograd F(4x4, 3x3); ReLU, its mask, pooling and un-pooling at the output |
-//! | style and content, values and gradient | [`Tap`] | upper blocks of the Gram matrix while the features are in cache |
+//! | style and content, values and gradient | [`Tap`] | upper blocks of the Gram matrix; at the first layer the gradient goes on to the picture in strips of rows, which stay in cache |
 //! | gradient of the picture | [`LastConv`] | direct |
 //!
 //! Sizes are any (odd ones too), channels multiples of 16. The signs of a ReLU are kept as one bit a value (`u16` for a

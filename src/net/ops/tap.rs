@@ -17,10 +17,14 @@ use super::{
     gram::GramSums,
     isa::Kernel,
     lanes::{LANES, Lanes, Registers},
+    last_conv::LastConv,
     matrix::{Matrix, View},
     parallel::{Machine, Shared},
     product::product,
 };
+
+/// Rows of a strip whose gradient is passed on while it is in the cache.
+const STRIP: usize = 16;
 
 /// What the value of a term is multiplied with, and what its gradient is multiplied with beyond that.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -96,7 +100,73 @@ impl Tap {
         gradient: &mut [f32],
     ) -> Values {
         let shape = self.shape;
-        assert_eq!((activations.len(), gradient.len()), (shape.len(), shape.len()));
+        assert_eq!(gradient.len(), shape.len());
+        let (style, row) = self.measure(machine, activations, upstream, terms);
+        let to = Part { values: Shared::new(gradient), shape, first: 0 };
+        let distances = Shared::new(&mut self.content);
+        machine.threads.run(shape.height, &|y| {
+            // SAFETY: the buffers fit the shape; row y and its distance belong to this piece alone.
+            unsafe { *distances.at(y) = machine.isa.run(row.at(&self.difference, y, to)) };
+        });
+        Values { style, content: self.content_value(terms) }
+    }
+
+    /// As [`Tap::run`] at the first layer, whose gradient goes on to the picture through the transposed convolution `last`
+    /// while it is in the cache: `picture` is `[3][height][width]`.
+    ///
+    /// # Panics
+    /// As [`Tap::run`].
+    pub fn run_to_picture(
+        &mut self,
+        machine: Machine<'_>,
+        activations: &[f32],
+        upstream: Upstream<'_>,
+        terms: Terms<'_>,
+        last: &LastConv,
+        picture: &mut [f32],
+    ) -> Values {
+        let shape = self.shape;
+        assert_eq!((picture.len(), last.inputs()), (3 * shape.area(), shape.channels));
+        let (style, row) = self.measure(machine, activations, upstream, terms);
+        let (picture, distances) = (Shared::new(picture), Shared::new(&mut self.content));
+        machine.threads.run(shape.height.div_ceil(STRIP), &|piece| {
+            let rows = piece * STRIP..((piece + 1) * STRIP).min(shape.height);
+            // The convolution sees one row more on either side, which the neighbouring strips compute again.
+            let seen = rows.start.saturating_sub(1)..(rows.end + 1).min(shape.height);
+            let strip = FeatureShape { height: seen.len(), ..shape };
+            let mut work = machine.scratch.take(strip.len());
+            let to = Part { values: Shared::new(&mut work), shape: strip, first: seen.start };
+            for y in seen.clone() {
+                // SAFETY: the buffers fit their shapes; the strip's own rows and their distances belong to this piece alone.
+                unsafe {
+                    let distance = machine.isa.run(row.at(&self.difference, y, to));
+                    if rows.contains(&y) {
+                        *distances.at(y) = distance;
+                    }
+                }
+            }
+            for y in rows {
+                // SAFETY: as above; the strip holds the row's neighbours or ends where the picture does.
+                unsafe { last.row(machine.isa, &work, strip, y - seen.start, picture, (shape.height, y)) }
+            }
+        });
+        Values { style, content: self.content_value(terms) }
+    }
+
+    fn content_value(&self, terms: Terms<'_>) -> f64 {
+        terms.content.map_or(0.0, |(_, factors)| f64::from(factors.scale) * self.content.iter().sum::<f64>())
+    }
+
+    /// The value of the style term, and what the gradient of a row is made of; leaves the slope in `self.difference`.
+    fn measure<'a>(
+        &mut self,
+        machine: Machine<'_>,
+        activations: &'a [f32],
+        upstream: Upstream<'a>,
+        terms: Terms<'a>,
+    ) -> (f64, Sources<'a>) {
+        let shape = self.shape;
+        assert_eq!(activations.len(), shape.len());
         let fits = match upstream {
             Upstream::None => true,
             Upstream::Full(values) => values.len() == shape.len(),
@@ -106,23 +176,7 @@ impl Tap {
         let style = terms.style.map_or(0.0, |(target, factors)| self.slope(machine, activations, target, factors));
         self.content.resize(shape.height, 0.0);
         let content = terms.content.map(|(target, factors)| (target, 2.0 * factors.scale * factors.weight));
-        let row = Row {
-            activations,
-            upstream,
-            content,
-            slope: terms.style.map(|_| self.difference.view()),
-            shape,
-            y: 0,
-            gradient: Shared::new(gradient),
-        };
-        let distances = Shared::new(&mut self.content);
-        machine.threads.run(shape.height, &|y| {
-            // SAFETY: the buffers fit the shape; row y and its distance belong to this piece alone.
-            unsafe { *distances.at(y) = machine.isa.run(Row { y, ..row }) };
-        });
-        let content =
-            terms.content.map_or(0.0, |(_, factors)| f64::from(factors.scale) * self.content.iter().sum::<f64>());
-        Values { style, content }
+        (style, Sources { activations, upstream, content, has_slope: terms.style.is_some(), shape })
     }
 
     /// The value of the style term; leaves `4 scale weight / (H W) * L^T D L` in `self.difference`.
@@ -158,17 +212,38 @@ fn squares(matrix: &Matrix) -> f64 {
     matrix.view().values().iter().map(|&value| f64::from(value).powi(2)).sum()
 }
 
-/// The gradient of one row of pixels; returns its squared content distance.
+/// What the gradient is made of.
 #[derive(Clone, Copy)]
-struct Row<'a> {
+struct Sources<'a> {
     activations: &'a [f32],
     upstream: Upstream<'a>,
     /// P and the factor of `F - P`.
     content: Option<(&'a [f32], f32)>,
-    slope: Option<View<'a>>,
+    has_slope: bool,
     shape: FeatureShape,
+}
+
+/// Where the gradient goes: all of it, or the rows from `first` on.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    values: Shared<'a, f32>,
+    shape: FeatureShape,
+    first: usize,
+}
+
+impl<'a> Sources<'a> {
+    fn at(self, slope: &'a Matrix, y: usize, to: Part<'a>) -> Row<'a> {
+        Row { sources: self, slope: self.has_slope.then(|| slope.view()), y, to }
+    }
+}
+
+/// The gradient of one row of pixels; returns its squared content distance.
+#[derive(Clone, Copy)]
+struct Row<'a> {
+    sources: Sources<'a>,
+    slope: Option<View<'a>>,
     y: usize,
-    gradient: Shared<'a, f32>,
+    to: Part<'a>,
 }
 
 impl Kernel for Row<'_> {
@@ -176,7 +251,7 @@ impl Kernel for Row<'_> {
 
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) -> f64 {
-        let blocks = self.shape.blocks();
+        let blocks = self.sources.shape.blocks();
         let mut distance = 0.0;
         let mut block = 0;
         while block < blocks {
@@ -199,7 +274,7 @@ impl Row<'_> {
     /// Some blocks of all pixels, `COUNT` pixels at a time; returns their squared content distance.
     #[inline(always)]
     unsafe fn columns<L: Lanes, const COUNT: usize, const COLUMNS: usize>(&self, block: usize) -> L {
-        let width = self.shape.width;
+        let width = self.sources.shape.width;
         let mut x = 0;
         // SAFETY: pixels are inside the row.
         unsafe {
@@ -228,7 +303,7 @@ impl Row<'_> {
         x: usize,
         mut squares: L,
     ) -> L {
-        let shape = self.shape;
+        let Sources { shape, activations, content, .. } = self.sources;
         // SAFETY: the caller gives pixels inside the row.
         unsafe {
             let mut sums = [[L::zero(); COLUMNS]; COUNT];
@@ -238,7 +313,7 @@ impl Row<'_> {
                 }
             }
             if let Some(slope) = self.slope {
-                let left = self.activations.as_ptr().add(shape.at(0, self.y, x));
+                let left = activations.as_ptr().add(shape.at(0, self.y, x));
                 let mut right = [slope.values().as_ptr(); COLUMNS];
                 for (column, right) in right.iter_mut().enumerate() {
                     *right = right.add((block + column) * slope.rows() * LANES);
@@ -247,15 +322,16 @@ impl Row<'_> {
             }
             for column in 0..COLUMNS {
                 let at = shape.at(block + column, self.y, x);
+                let out = self.to.shape.at(block + column, self.y - self.to.first, x);
                 for pixel in 0..COUNT {
-                    let activation = L::load(self.activations.as_ptr().add(at + pixel * LANES));
+                    let activation = L::load(activations.as_ptr().add(at + pixel * LANES));
                     let mut sum = sums[pixel][column];
-                    if let Some((target, factor)) = self.content {
+                    if let Some((target, factor)) = content {
                         let difference = activation - L::load(target.as_ptr().add(at + pixel * LANES));
                         sum = difference.mul_add(L::splat(factor), sum);
                         squares = difference.mul_add(difference, squares);
                     }
-                    sum.keep(activation.positive()).store(self.gradient.at(at + pixel * LANES));
+                    sum.keep(activation.positive()).store(self.to.values.at(out + pixel * LANES));
                 }
             }
             squares
@@ -267,11 +343,11 @@ impl Row<'_> {
     unsafe fn upstream<L: Lanes>(&self, block: usize, x: usize) -> L {
         // SAFETY: the caller gives a pixel inside the row; a pooled pixel is checked against the pooled map.
         unsafe {
-            match self.upstream {
+            match self.sources.upstream {
                 Upstream::None => L::zero(),
-                Upstream::Full(values) => L::load(values.as_ptr().add(self.shape.at(block, self.y, x))),
+                Upstream::Full(values) => L::load(values.as_ptr().add(self.sources.shape.at(block, self.y, x))),
                 Upstream::Pooled(values) => {
-                    let half = self.shape.halved();
+                    let half = self.sources.shape.halved();
                     if self.y / 2 >= half.height || x / 2 >= half.width {
                         return L::zero();
                     }
