@@ -6,6 +6,7 @@
 
 use crate::{
     frame::{Frame, Size},
+    motion::dispatch::wide,
     tensor::{Filter, Resampler},
 };
 
@@ -44,15 +45,60 @@ impl Compositor {
         self.smooth.resize(3 * size.area(), 0);
         self.resampler.resample(painted, small, &mut self.painted, size, Filter::Cubic);
         self.resampler.resample(content, small, &mut self.smooth, size, Filter::Cubic);
-        let sources = self.painted.chunks_exact(3).zip(self.smooth.chunks_exact(3));
-        for (pixel, (painted, smooth)) in frame.pixels_mut().chunks_exact_mut(3).zip(sources) {
-            let detail: [i32; 3] = std::array::from_fn(|c| i32::from(pixel[c]) - i32::from(smooth[c]));
+        blend(frame.pixels_mut(), &self.painted, &self.smooth, &self.keep);
+    }
+}
+
+wide! {
+    /// `frame = painted + keep[|luma(frame - smooth)|] / 256 * (frame - smooth)`, pixel by pixel; all RGB8, of one size.
+    fn blend(frame: &mut [u8], painted: &[u8], smooth: &[u8], keep: &[i32; 256]) {
+        let sources = painted.chunks_exact(3).zip(smooth.chunks_exact(3));
+        for (pixel, (painted, smooth)) in frame.chunks_exact_mut(3).zip(sources) {
+            // Not by `array::from_fn`: closures are compiled without the instruction set.
+            let mut detail = [0i32; 3];
+            for c in 0..3 {
+                detail[c] = i32::from(pixel[c]) - i32::from(smooth[c]);
+            }
             // BT.601 luma in 1/256.
             let amplitude = (77 * detail[0] + 150 * detail[1] + 29 * detail[2]).unsigned_abs() >> 8;
-            let keep = self.keep[amplitude.min(255) as usize];
+            let keep = keep[amplitude.min(255) as usize];
             for c in 0..3 {
                 pixel[c] = (i32::from(painted[c]) + ((detail[c] * keep) >> 8)).clamp(0, 255) as u8;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A dark frame with one brighter line, painted gray.
+    fn composed(detail: f64) -> Frame {
+        let (size, small) = (Size::new(32, 24), Size::new(8, 6));
+        let pixels: Vec<u8> = (0..3 * size.area()).map(|i| if i / 3 % 32 == 16 { 60 } else { 20 }).collect();
+        let mut content = vec![0; 3 * small.area()];
+        Resampler::new().resample(&pixels, size, &mut content, small, Filter::Area);
+        let mut frame = Frame::new(size, pixels, 0);
+        Compositor::new(detail).compose(&mut frame, &vec![100; 3 * small.area()], &content, small);
+        frame
+    }
+
+    #[test]
+    fn detail_comes_back_as_asked() {
+        let line = |frame: &Frame| (i32::from(frame.pixels()[3 * 16]), i32::from(frame.pixels()[3 * 14]));
+        let (none, some, all) = (line(&composed(0.0)), line(&composed(0.5)), line(&composed(1.0)));
+        assert_eq!(none, (100, 100), "the enlarged paint alone");
+        assert!(all.0 > 115 && all.1 <= 100, "the line and its dark neighbours: {all:?}");
+        assert!(some.0 > 100 && some.0 < all.0, "an edge stays, weaker: {some:?} {all:?}");
+    }
+
+    #[test]
+    fn a_frame_of_the_working_size_is_the_paint() {
+        let size = Size::new(4, 4);
+        let mut frame = Frame::new(size, vec![7; 48], 0);
+        let painted: Vec<u8> = (0..48).collect();
+        Compositor::new(1.0).compose(&mut frame, &painted, &[7; 48], size);
+        assert_eq!(frame.pixels(), painted);
     }
 }

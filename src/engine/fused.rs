@@ -140,8 +140,8 @@ impl FusedEngine {
             let found = Size::new(picture.dim().2, picture.dim().1);
             return Err(Error::SizeMismatch { expected: self.size, found });
         }
-        let input = self.picture.extract_tensor_mut().1;
-        input.iter_mut().zip(picture.iter()).for_each(|(to, from)| *to = *from);
+        let picture = picture.as_standard_layout();
+        self.picture.extract_tensor_mut().1.copy_from_slice(picture.as_slice().expect("standard layout"));
         Ok(())
     }
 
@@ -266,7 +266,10 @@ impl Objective for FusedEngine {
             self.step.bind_input(CONTENT, &self.content)?;
         }
         self.step.run()?;
-        gradient.iter_mut().zip(self.gradient.extract_tensor().1).for_each(|(to, from)| *to = *from);
+        match gradient.as_slice_mut() {
+            Some(gradient) => gradient.copy_from_slice(self.gradient.extract_tensor().1),
+            None => gradient.iter_mut().zip(self.gradient.extract_tensor().1).for_each(|(to, from)| *to = *from),
+        }
         let (weights, losses) = (self.weights, &mut self.losses);
         losses.style = 0.0;
         for ((tap, described), layer) in self.taps.iter().zip(&self.vgg.taps).zip(&mut losses.style_layers) {

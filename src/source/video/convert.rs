@@ -8,6 +8,7 @@ use crate::{
     error::Result,
     ffmpeg::scaler::{CHROMA_LEFT, ChromaPosition, Scaler, Side},
     frame::{Frame, FramePool, Size},
+    motion::dispatch::wide,
 };
 
 /// Sixteen bits a channel, in the machine's byte order.
@@ -19,10 +20,13 @@ pub(super) struct Converter {
     stored: Size,
     orientation: Orientation,
     scaler: Option<Scaler>,
-    /// RGB24 in stored orientation; the library may write beyond a row's end, so never straight into a frame.
-    rgb: frame::Video,
-    /// For high dynamic range: RGB48 and its way to RGB24.
-    deep: Option<(frame::Video, ToneMap)>,
+    /// What the scaler writes, in stored orientation: three planes, which it does three times as fast as packed pixels; of
+    /// high dynamic range, RGB48.
+    picture: frame::Video,
+    /// From RGB48 to RGB8, for high dynamic range.
+    tone_map: Option<ToneMap>,
+    /// RGB8 in stored orientation, without padding: where that is not the upright one.
+    rows: Vec<u8>,
     pool: FramePool,
 }
 
@@ -30,16 +34,15 @@ impl Converter {
     /// For a stream that begins with the picture `first`.
     pub fn new(first: &frame::Video, orientation: Orientation) -> Self {
         let stored = size(first);
-        let deep = colour(first).is_hdr().then(|| {
-            let picture = frame::Video::new(DEEP, stored.width as u32, stored.height as u32);
-            (picture, ToneMap::new(colour(first)))
-        });
+        let tone_map = colour(first).is_hdr().then(|| ToneMap::new(colour(first)));
+        let format = if tone_map.is_some() { DEEP } else { Pixel::GBRP };
         Converter {
             stored,
             orientation,
             scaler: None,
-            rgb: frame::Video::new(Pixel::RGB24, stored.width as u32, stored.height as u32),
-            deep,
+            picture: frame::Video::new(format, stored.width as u32, stored.height as u32),
+            tone_map,
+            rows: Vec::new(),
             pool: FramePool::new(),
         }
     }
@@ -51,32 +54,46 @@ impl Converter {
 
     /// The colours of what is delivered, of which `decoded` is an example.
     pub fn colour_of_result(&self, decoded: &frame::Video) -> Colour {
-        if self.deep.is_some() { Colour::bt709() } else { colour(decoded) }
+        if self.tone_map.is_some() { Colour::bt709() } else { colour(decoded) }
     }
 
     pub fn convert(&mut self, decoded: &frame::Video, pts: i64) -> Result<Frame> {
         let side = side(decoded);
         let scaler = match &mut self.scaler {
             Some(scaler) if scaler.source() == side => scaler,
-            stale => {
-                let format = if self.deep.is_some() { DEEP } else { Pixel::RGB24 };
-                stale.insert(Scaler::new(side, Side::rgb(format, self.stored))?)
-            }
+            stale => stale.insert(Scaler::new(side, Side::rgb(self.picture.format(), self.stored))?),
         };
-        match &mut self.deep {
-            None => scaler.run(decoded, &mut self.rgb)?,
-            Some((deep, tone_map)) => {
-                scaler.run(decoded, deep)?;
-                let (from, to) = (deep.stride(0), self.rgb.stride(0));
-                let rows = deep.data(0).chunks_exact(from).zip(self.rgb.data_mut(0).chunks_exact_mut(to));
-                for (deep, shallow) in rows {
-                    tone_map.row(&deep[..6 * self.stored.width], shallow);
+        scaler.run(decoded, &mut self.picture)?;
+        let mut frame = self.pool.frame(self.orientation.apply_to_size(self.stored), pts);
+        let upright = self.orientation == Orientation::default();
+        self.rows.resize(if upright { 0 } else { 3 * self.stored.area() }, 0);
+        let rows = if upright { frame.pixels_mut() } else { &mut self.rows[..] };
+        let picture = &self.picture;
+        for (y, row) in rows.chunks_exact_mut(3 * self.stored.width).enumerate() {
+            match &self.tone_map {
+                Some(tone_map) => tone_map.row(&picture.data(0)[y * picture.stride(0)..][..2 * row.len()], row),
+                None => {
+                    let plane = |index| &picture.data(index)[y * picture.stride(index)..][..self.stored.width];
+                    let (green, blue, red) = (plane(0), plane(1), plane(2));
+                    pack(red, green, blue, row);
                 }
             }
         }
-        let mut frame = self.pool.frame(self.orientation.apply_to_size(self.stored), pts);
-        self.orientation.copy(self.rgb.data(0), self.rgb.stride(0), self.stored, frame.pixels_mut());
+        if !upright {
+            self.orientation.copy(&self.rows, 3 * self.stored.width, self.stored, frame.pixels_mut());
+        }
         Ok(frame)
+    }
+}
+
+wide! {
+    /// Three planes of a row to its pixels.
+    fn pack(red: &[u8], green: &[u8], blue: &[u8], row: &mut [u8]) {
+        for (((pixel, r), g), b) in row.chunks_exact_mut(3).zip(red).zip(green).zip(blue) {
+            pixel[0] = *r;
+            pixel[1] = *g;
+            pixel[2] = *b;
+        }
     }
 }
 

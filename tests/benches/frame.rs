@@ -1,0 +1,90 @@
+//! What a frame costs besides its optimizer steps: `cargo bench --bench frame`.
+
+use divan::{Bencher, black_box};
+use ndarray::Array3;
+use stylize::{
+    frame::{Frame, Size},
+    motion::{DisSettings, FlowField, Kernel, Observer, ReliabilitySettings, SplineWarp, warp},
+    post::Compositor,
+    tensor::{self, Filter, Resampler},
+};
+
+fn main() {
+    divan::main();
+}
+
+/// The frame as it is shown.
+const FULL: Size = Size::new(1280, 720);
+/// Sizes at which it is painted.
+const SMALL: [Size; 3] = [Size::new(256, 144), Size::new(320, 180), Size::new(640, 360)];
+
+fn pixels(size: Size, seed: u64) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    // Smooth waves and a little noise, so that motion and edges are to be found.
+    let wave =
+        |x: usize, y: usize| 100.0 + 60.0 * (0.05 * (x + 3 * seed as usize) as f32).sin() * (0.07 * y as f32).cos();
+    (0..3 * size.area())
+        .map(|i| (wave(i / 3 % size.width, i / 3 / size.width) as u8).wrapping_add(random.u8(0..30)))
+        .collect()
+}
+
+fn picture(size: Size, seed: u64) -> Array3<f32> {
+    let mut picture = tensor::zeros(size);
+    tensor::from_rgb8(&pixels(size, seed), &mut picture);
+    picture
+}
+
+/// 720p to the working size, to planes, and the painted planes back to bytes.
+#[divan::bench(args = SMALL)]
+fn convert(bencher: Bencher, size: Size) {
+    let (frame, mut resampler) = (pixels(FULL, 1), Resampler::new());
+    let (mut small, mut picture) = (vec![0; 3 * size.area()], tensor::zeros(size));
+    bencher.bench_local(|| {
+        resampler.resample(&frame, FULL, &mut small, size, Filter::Area);
+        tensor::from_rgb8(&small, &mut picture);
+        tensor::to_rgb8(&picture, &mut small);
+    });
+}
+
+/// Flow both ways, reliability, rematching: all that is asked of two frames.
+#[divan::bench(args = SMALL)]
+fn observe(bencher: Bencher, size: Size) {
+    let frames = [picture(size, 1), picture(size, 2)];
+    let mut observer = Observer::new(size, DisSettings::FAST, ReliabilitySettings::default());
+    let mut number = 0;
+    bencher.bench_local(|| {
+        number += 1;
+        let frame = frames[number % 2].as_slice().expect("contiguous");
+        black_box(observer.observe(frame).expect("frames of its size").cut)
+    });
+}
+
+fn field(size: Size) -> FlowField {
+    let mut flow = FlowField::new(size);
+    flow.u.fill(1.3);
+    flow.v.fill(-0.6);
+    flow
+}
+
+/// The painted difference along the flow.
+#[divan::bench(args = SMALL)]
+fn warp_picture(bencher: Bencher, size: Size) {
+    let (source, flow, mut out) = (picture(size, 1), field(size), vec![0.0; 3 * size.area()]);
+    let mut splines = SplineWarp::new(3 * size.area());
+    bencher.bench_local(|| splines.warp(source.as_slice().expect("contiguous"), &flow, &mut out));
+}
+
+/// One vector of the optimizer's state along the flow.
+#[divan::bench(args = SMALL)]
+fn warp_state(bencher: Bencher, size: Size) {
+    let (source, flow, mut out) = (picture(size, 1), field(size), vec![0.0; 3 * size.area()]);
+    bencher.bench_local(|| warp(source.as_slice().expect("contiguous"), &flow, Kernel::Bilinear, &mut out));
+}
+
+/// The painted picture to a full 720p frame.
+#[divan::bench(args = SMALL)]
+fn post(bencher: Bencher, size: Size) {
+    let (mut frame, painted, content) = (Frame::new(FULL, pixels(FULL, 1), 0), pixels(size, 2), pixels(size, 3));
+    let mut compositor = Compositor::new(0.5);
+    bencher.bench_local(|| compositor.compose(&mut frame, &painted, &content, size));
+}
