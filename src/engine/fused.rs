@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Result},
     frame::Size,
     net::{
-        graph::{self, GRADIENT, PICTURE, map_name},
+        graph::{self, GRADIENT, Mask, PICTURE, map_name},
         operators,
         ops::{LANES, to_column_blocks},
         prepared::Prepared,
@@ -90,7 +90,7 @@ impl FusedEngine {
     /// As [`FusedEngine::new`].
     pub fn standard(runtime: &Runtime, vgg: Arc<Vgg>, size: Size, units: Units) -> Result<Self> {
         vgg.check_size(size)?;
-        let step = BoundGraph::step(runtime, &step_standard::step(&vgg, size), size, None)?;
+        let step = BoundGraph::step(runtime, &step_standard::step(&vgg, size, Mask::on(runtime.device())), size, None)?;
         let mut features = BoundGraph::new(runtime, &graph::forward(&vgg, size, &[vgg.content]))?;
         let mut content = tensor(vgg.shapes(size)[vgg.content].nchw())?;
         features.bind_output(&map_name(vgg.content), &mut content)?;

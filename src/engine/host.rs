@@ -16,7 +16,7 @@ use crate::{
     frame::Size,
     net::{
         features::Features,
-        graph::{self, GRADIENT, cotangent_name, map_name},
+        graph::{self, GRADIENT, Mask, cotangent_name, map_name},
         session::{self, BoundGraph, Runtime},
         vgg::{Layer, MapShape, Vgg},
     },
@@ -68,7 +68,7 @@ impl HostEngine {
         tapped.dedup();
 
         let features = Features::new(runtime, &vgg, size, &convs)?;
-        let mut backward = BoundGraph::new(runtime, &graph::backward(&vgg, size, &tapped))?;
+        let mut backward = BoundGraph::new(runtime, &graph::backward(&vgg, size, &tapped, Mask::on(runtime.device())))?;
         let mut gradient = session::tensor([1, 3, size.height, size.width])?;
         backward.bind_output(GRADIENT, &mut gradient)?;
         let taps = tapped.into_iter().map(|layer| TappedMap::new(&vgg, layer, shapes[layer])).collect::<Result<_>>()?;

@@ -118,7 +118,7 @@ impl Resident {
     fn build(runtime: &Runtime, vgg: Arc<Vgg>, size: Size, units: Units, gradient: bool) -> Result<Self> {
         vgg.check_size(size)?;
         let storage = match runtime.precision() {
-            // OpenVINO rewrites what is in half precision as it likes: its gradient is wrong then (0.7 off, relative).
+            // OpenVINO rewrites what is in half precision as it likes, and on a CPU has nothing to gain by it.
             Precision::Fp16 if runtime.device() != Device::OpenVino => half(runtime, &vgg)?,
             _ => Storage::Single,
         };

@@ -9,6 +9,7 @@ use ndarray::{Array1, Array4};
 
 use super::{
     onnx::{Attribute, GraphWriter},
+    providers::Device,
     vgg::{Layer, MapShape, Vgg},
 };
 use crate::frame::Size;
@@ -49,11 +50,19 @@ impl Storage {
 
 /// How ReLU's derivative is written: in both cases a factor of 0 or 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mask {
+pub enum Mask {
     /// A hard sigmoid of [`STEP_SLOPE`]: stays in the blocked layout of the CPU.
     Steep,
-    /// The sign of the map, which is never negative: right in half precision too, where that slope is infinite.
+    /// The sign of the map, which is never negative: right in half precision too, where that slope is infinite, and with
+    /// OpenVINO, which makes something else of it.
     Sign,
+}
+
+impl Mask {
+    /// The fastest that is right on a device.
+    pub fn on(device: Device) -> Self {
+        if device == Device::Cpu { Mask::Steep } else { Mask::Sign }
+    }
 }
 
 /// Name of a layer's output, (1, C, H, W), after ReLU.
@@ -124,11 +133,11 @@ fn split_kernels(weight: &Array4<f32>) -> Array4<f32> {
 }
 
 /// Every convolution's output and the cotangents at `taps` (layer indices) in, the picture's gradient out.
-pub fn backward(vgg: &Vgg, size: Size, taps: &[usize]) -> Vec<u8> {
+pub fn backward(vgg: &Vgg, size: Size, taps: &[usize], mask: Mask) -> Vec<u8> {
     let mut graph = GraphWriter::new();
     let shapes = vgg.shapes(size);
     let depth = taps.iter().max().map_or(0, |last| last + 1);
-    let way = Backward { depth, storage: Storage::Single, mask: Mask::Steep, output: GRADIENT, last: 1.0 };
+    let way = Backward { depth, storage: Storage::Single, mask, output: GRADIENT, last: 1.0 };
     write_backward(&mut graph, vgg, size, way, |graph, layer, above| {
         graph.input(&map_name(layer), &shapes[layer].nchw());
         if !taps.contains(&layer) {

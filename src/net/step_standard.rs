@@ -11,7 +11,7 @@ use super::{
 use crate::frame::Size;
 
 /// Picture, targets and factors in; the gradient of the picture and the value of each term out.
-pub fn step(vgg: &Vgg, size: Size) -> Vec<u8> {
+pub fn step(vgg: &Vgg, size: Size, mask: Mask) -> Vec<u8> {
     let mut graph = GraphWriter::new();
     graph.input(PICTURE, &[1, 3, size.height, size.width]);
     graph.integers("one", &[1]);
@@ -22,7 +22,7 @@ pub fn step(vgg: &Vgg, size: Size) -> Vec<u8> {
         style: style.iter().map(|factors| factors.coefficient.clone()).collect(),
         content: content.coefficient.clone(),
     };
-    let how = (Storage::Single, Mask::Steep);
+    let how = (Storage::Single, mask);
     let written = write_objective(&mut graph, vgg, size, PICTURE, how, &coefficients);
     for ((names, sum), factors) in names.iter().zip(&written.style).zip(&style) {
         write_value(&mut graph, sum, &factors.scale, &names.value);

@@ -20,7 +20,7 @@ use stylize::{
     motion::{FlowField, Kernel, SplineWarp, warp},
     net::{
         carry,
-        graph::Storage,
+        graph::{Mask, Storage},
         iteration,
         session::{Precision, Runtime},
         vgg::Vgg,
@@ -360,7 +360,7 @@ fn graphs_are_valid_onnx() {
             write(format!("iteration-{index}-{kind}"), iteration::iteration(&vgg, size, storage, true));
             write(format!("look-{index}-{kind}"), carry::look(&vgg, size, Units::Relative, storage));
         }
-        write(format!("step-{index}"), stylize::net::step_standard::step(&vgg, size));
+        write(format!("step-{index}"), stylize::net::step_standard::step(&vgg, size, Mask::Sign));
     }
     write("carry".into(), carry::carry(size));
     let output = Command::new(&python).args(["-c", script]).args(&paths).output().expect("running Python");
