@@ -42,6 +42,7 @@ pub mod machine;
 pub mod motion;
 pub mod net;
 pub mod optim;
+pub mod passes;
 pub mod pipeline;
 pub mod post;
 pub mod progress;

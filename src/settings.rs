@@ -43,6 +43,8 @@ pub struct Settings {
     pub steps: usize,
     /// Optimizer steps for the first frame, and after a cut: half of them spent on smaller pictures.
     pub first_steps: usize,
+    /// Passes over a video, forward and backward in turn; each takes `steps` for each frame.
+    pub passes: usize,
     pub balance: Balance,
     /// tau, the weight of total variation beside an alpha of 1.
     pub tv: f64,
@@ -53,6 +55,8 @@ pub struct Settings {
     pub warm_start: WarmStart,
     /// gamma, the weight of the temporal cost beside an alpha of 1.
     pub temporal: f64,
+    /// Whether paint that the last frame hides is looked for two and four frames ago; costs two more flows a frame.
+    pub long_term: bool,
     /// How carefully motion is looked for, and when it is believed.
     pub flow: DisSettings,
     pub reliability: ReliabilitySettings,
@@ -90,12 +94,14 @@ impl Default for Settings {
             size: 400,
             steps: 3,
             first_steps: 100,
+            passes: 1,
             balance: Balance::Strength(0.5),
             tv: 20.0,
             optimizer: OptimizerKind::Adam,
             rate: 0.02,
             warm_start: WarmStart::default(),
             temporal: 100.0,
+            long_term: false,
             flow: DisSettings::FAST,
             reliability: ReliabilitySettings::default(),
             pace: Pace::default(),
@@ -114,8 +120,8 @@ impl Settings {
         within("size", self.size as f64, 32.0, 8192.0, "between 32 and 8192 pixels")?;
         within("steps", self.steps as f64, 1.0, 1e5, "between 1 and 100000")?;
         within("first-steps", self.first_steps as f64, 1.0, 1e5, "between 1 and 100000")?;
+        within("multi-pass", self.passes as f64, 1.0, 100.0, "between 1 and 100")?;
         within("tv", self.tv, 0.0, 1e6, "between 0 and 1e6")?;
-        within("temporal-weight", self.temporal, 0.0, 1e9, "between 0 and 1e9")?;
         within("temporal-weight", self.temporal, 0.0, 1e9, "between 0 and 1e9")?;
         within("rate", self.rate, 1e-5, 1.0, "between 0.00001 and 1")?;
         within("detail", self.detail, 0.0, 1.0, "between 0 and 1")?;

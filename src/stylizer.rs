@@ -10,8 +10,10 @@ use ndarray::{Array2, Array3, ArrayView3};
 
 mod adjust;
 mod canvas;
+mod debug;
 
 pub use adjust::Style;
+pub use debug::DebugView;
 
 use canvas::{Canvas, Solver};
 
@@ -24,7 +26,7 @@ use crate::{
     net::{session::Runtime, vgg::Vgg},
     settings::{Balance, Settings},
     tensor::{self, Resampler},
-    warm_start::Carrier,
+    warm_start::{Carrier, LongTerm, Pictures},
 };
 
 /// A style picture and its weight among the others.
@@ -109,13 +111,23 @@ impl Stylizer {
 
     /// Paints the next frame: RGB, 0..1, (3, H, W). All frames of a video have one size.
     pub fn paint(&mut self, frame: ArrayView3<f32>) -> Result<Painted<'_>> {
+        self.paint_after(frame, None)
+    }
+
+    /// Paints the next frame from what an earlier pass made of it, `earlier`, and from its neighbour painted last. A first
+    /// frame, and one after a cut, starts from `earlier` alone.
+    pub fn repaint(&mut self, frame: ArrayView3<f32>, earlier: ArrayView3<f32>) -> Result<Painted<'_>> {
+        self.paint_after(frame, Some(earlier))
+    }
+
+    fn paint_after(&mut self, frame: ArrayView3<f32>, earlier: Option<ArrayView3<f32>>) -> Result<Painted<'_>> {
         if self.canvases.is_empty() {
             self.set_up(tensor::size_of(frame))?;
         }
         let frame = frame.as_standard_layout();
         // Taken out while the rest of self is at work, and back in whatever comes of it.
         let mut observer = self.observer.take().expect("set_up makes it");
-        let steps = self.paint_observed(&mut observer, frame.view());
+        let steps = self.paint_observed(&mut observer, frame.view(), earlier);
         self.observer = Some(observer);
         let steps = steps?;
         let canvas = self.canvases.last_mut().expect("set_up makes canvases");
@@ -123,10 +135,19 @@ impl Stylizer {
         Ok(Painted { picture: &canvas.picture, losses: &canvas.losses, steps })
     }
 
-    fn paint_observed(&mut self, observer: &mut Observer, frame: ArrayView3<f32>) -> Result<usize> {
+    fn paint_observed(
+        &mut self,
+        observer: &mut Observer,
+        frame: ArrayView3<f32>,
+        earlier: Option<ArrayView3<f32>>,
+    ) -> Result<usize> {
         let seen = observer.observe(frame.as_slice().expect("standard layout"))?;
         let held = ArrayView3::from_shape(frame.raw_dim(), seen.frame).expect("a frame of this size");
-        if seen.cut { self.first_frame(held) } else { self.next_frame(held, &seen) }
+        match earlier {
+            None if seen.cut => self.first_frame(held),
+            Some(earlier) if seen.cut => self.first_frame_again(held, earlier),
+            earlier => self.next_frame(held, &seen, earlier),
+        }
     }
 
     /// Watches over first frames, which take many steps.
@@ -142,25 +163,41 @@ impl Stylizer {
     }
 
     /// From the last solution, carried along the motion.
-    fn next_frame(&mut self, frame: ArrayView3<f32>, seen: &Seen) -> Result<usize> {
+    fn next_frame(&mut self, frame: ArrayView3<f32>, seen: &Seen, earlier: Option<ArrayView3<f32>>) -> Result<usize> {
         let canvas = self.canvases.last_mut().expect("set_up makes canvases");
         let carrier = self.carrier.as_mut().expect("set_up makes it");
-        let on_device = canvas.solver.moves_picture();
+        // The device moves its own picture where that is all there is to a start.
+        let on_device = canvas.solver.moves_picture() && earlier.is_none() && !self.settings.long_term;
         if on_device {
             carrier.pace(self.settings.steps, seen, canvas.solver.state());
         } else {
             let picture = canvas.picture.as_slice_mut().expect("tensors here are contiguous");
             let before = canvas.content.as_slice().expect("tensors here are contiguous");
+            let earlier = earlier.as_ref().map(|earlier| earlier.as_slice().expect("tensors here are contiguous"));
+            let pictures = Pictures { picture, before, earlier };
             let state = canvas.solver.state();
-            carrier.carry(self.settings.warm_start, self.settings.steps, picture, before, seen, state);
+            carrier.carry(self.settings.warm_start, self.settings.steps, pictures, seen, state)?;
         }
         canvas.look_at(frame)?;
-        let temporal = (self.settings.temporal > 0.0).then_some((self.settings.temporal, seen.mask));
+        let temporal = (self.settings.temporal > 0.0).then_some((self.settings.temporal, carrier.mask()));
         canvas.start(seen, on_device)?;
         for _ in 0..self.settings.steps {
             canvas.step(temporal)?;
         }
         carrier.spent(self.settings.steps);
+        Ok(self.settings.steps)
+    }
+
+    /// A first frame that an earlier pass has painted.
+    fn first_frame_again(&mut self, frame: ArrayView3<f32>, earlier: ArrayView3<f32>) -> Result<usize> {
+        let canvas = self.canvases.last_mut().expect("set_up makes canvases");
+        canvas.look_at(frame)?;
+        canvas.picture.assign(&earlier);
+        canvas.solver.state().reset();
+        for _ in 0..self.settings.steps {
+            canvas.step(None)?;
+        }
+        self.carrier.as_mut().expect("set_up makes it").begin(self.settings.first_steps);
         Ok(self.settings.steps)
     }
 
@@ -194,8 +231,10 @@ impl Stylizer {
 
     /// Makes the canvases for frames of this size, and measures the paintings at each.
     fn set_up(&mut self, size: Size) -> Result<()> {
-        self.observer = Some(Observer::new(size, self.settings.flow, self.settings.reliability));
-        self.carrier = Some(Carrier::new(size, self.settings.pace));
+        let Settings { flow, reliability, pace, long_term, .. } = self.settings;
+        self.observer = Some(Observer::new(size, flow, reliability));
+        let long_term = long_term.then(|| LongTerm::new(size, flow, reliability));
+        self.carrier = Some(Carrier::new(size, pace, long_term));
         self.style = Style::measure(&self.runtime, &self.vgg, &self.paintings, size)?;
         for (level, size) in pyramid(size).into_iter().enumerate() {
             let targets = self.targets(level);

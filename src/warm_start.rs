@@ -9,7 +9,12 @@
 //! for each pixel the age of its paint: fresh paint takes large steps until it looks like the rest, old paint small ones so
 //! that it does not crawl.
 
+mod long_term;
+
+pub use long_term::LongTerm;
+
 use crate::{
+    error::Result,
     frame::Size,
     motion::{Kernel, Seen, SplineWarp, warp},
     optim::State,
@@ -61,41 +66,73 @@ const DOUBT: (f32, f32) = (0.2, 0.6);
 /// finite: a still scene comes to rest.
 const REST: f32 = 60.0;
 
+/// Share of what is carried in the blend with what an earlier pass painted, where the motion is reliable (delta of Ruder
+/// et al. 2016, equation 11).
+const BLEND: f32 = 0.5;
+
+/// The pictures that a start is made of: RGB, (3, h, w).
+pub struct Pictures<'a> {
+    /// The solution for the frame before; replaced with the start.
+    pub picture: &'a mut [f32],
+    /// The frame before.
+    pub before: &'a [f32],
+    /// What an earlier pass painted of this frame.
+    pub earlier: Option<&'a [f32]>,
+}
+
 /// Carries pictures of one size from frame to frame. All buffers are allocated when it is made.
 pub struct Carrier {
     size: Size,
     pace: Pace,
+    long_term: Option<LongTerm>,
     /// Steps that each pixel's paint has seen.
     age: Vec<f32>,
-    /// Scratch: (3, h, w), (3, h, w).
+    /// How far what was carried to each pixel can be believed, in `[0, 1]`.
+    mask: Vec<f32>,
+    /// Scratch: (3, h, w), (3, h, w), (h, w).
     difference: Vec<f32>,
     carried: Vec<f32>,
+    plane: Vec<f32>,
     splines: SplineWarp,
 }
 
 impl Carrier {
-    pub fn new(size: Size, pace: Pace) -> Self {
-        let planes = || vec![0.0; 3 * size.area()];
+    /// With `long_term`, [`WarmStart::Full`] looks further back than the last frame.
+    pub fn new(size: Size, pace: Pace, long_term: Option<LongTerm>) -> Self {
+        let (plane, planes) = (|| vec![0.0; size.area()], || vec![0.0; 3 * size.area()]);
         let splines = SplineWarp::new(3 * size.area());
-        Carrier { size, pace, age: vec![0.0; size.area()], difference: planes(), carried: planes(), splines }
+        Carrier {
+            size,
+            pace,
+            long_term,
+            age: plane(),
+            mask: plane(),
+            difference: planes(),
+            carried: planes(),
+            plane: plane(),
+            splines,
+        }
     }
 
     /// A first frame was painted in so many steps.
     pub fn begin(&mut self, steps: usize) {
         self.age.fill(steps as f32);
+        if let Some(long_term) = &mut self.long_term {
+            long_term.forget();
+        }
     }
 
-    /// Replaces `picture`, the solution for the frame `before`, with the start for the frame that was `seen`, and sets the
-    /// pace of the `steps` that follow. All are RGB, (3, h, w).
+    /// Makes the start for the frame that was `seen`, and sets the pace of the `steps` that follow.
     pub fn carry(
         &mut self,
         how: WarmStart,
         steps: usize,
-        picture: &mut [f32],
-        before: &[f32],
+        pictures: Pictures,
         seen: &Seen,
         optimizer: &mut dyn State,
-    ) {
+    ) -> Result<()> {
+        let Pictures { picture, before, earlier } = pictures;
+        self.mask.copy_from_slice(seen.mask);
         match how {
             WarmStart::Content => {
                 picture.copy_from_slice(seen.frame);
@@ -113,20 +150,33 @@ impl Carrier {
             }
             WarmStart::Difference => {
                 let hard = |mask: f32| if mask > 0.5 { 1.0 } else { 0.0 };
-                self.carry_difference(picture, before, seen, hard);
+                self.take_difference(picture, before, seen);
+                self.put_difference(picture, seen, hard);
                 self.carry_state(seen, optimizer, hard);
             }
             WarmStart::Full => {
-                self.carry_difference(picture, before, seen, |_| 1.0);
-                self.carry_state(seen, optimizer, |_| 1.0);
+                self.take_difference(picture, before, seen);
+                if let Some(long_term) = &mut self.long_term {
+                    long_term.remember(before, &self.difference, &self.age);
+                }
                 self.grow_old(seen);
+                if let Some(long_term) = &mut self.long_term {
+                    long_term.fill(seen.frame, &mut self.mask, &mut self.carried, &mut self.age)?;
+                }
+                self.put_difference(picture, seen, |_| 1.0);
+                if let Some(earlier) = earlier {
+                    self.blend(picture, earlier);
+                }
+                self.carry_state(seen, optimizer, |_| 1.0);
                 self.set_gains(seen, optimizer, steps);
             }
         }
+        Ok(())
     }
 
     /// As [`Carrier::carry`] in the manner of [`WarmStart::Full`] where the device moves picture and state: the pace alone.
     pub fn pace(&mut self, steps: usize, seen: &Seen, state: &mut dyn State) {
+        self.mask.copy_from_slice(seen.mask);
         self.grow_old(seen);
         self.set_gains(seen, state, steps);
     }
@@ -136,11 +186,15 @@ impl Carrier {
         self.age.iter_mut().for_each(|age| *age += steps as f32);
     }
 
-    fn carry_difference(&mut self, picture: &mut [f32], before: &[f32], seen: &Seen, share: impl Fn(f32) -> f32) {
-        for ((d, x), c) in self.difference.iter_mut().zip(&*picture).zip(before) {
+    /// The painted difference of the last frame, and what the motion makes of it.
+    fn take_difference(&mut self, picture: &[f32], before: &[f32], seen: &Seen) {
+        for ((d, x), c) in self.difference.iter_mut().zip(picture).zip(before) {
             *d = x - c;
         }
         self.splines.warp(&self.difference, seen.backward, &mut self.carried);
+    }
+
+    fn put_difference(&self, picture: &mut [f32], seen: &Seen, share: impl Fn(f32) -> f32) {
         let area = self.size.area();
         let planes = picture.chunks_exact_mut(area).zip(self.carried.chunks_exact(area));
         for ((x, d), c) in planes.zip(seen.frame.chunks_exact(area)) {
@@ -148,6 +202,19 @@ impl Carrier {
                 *x = (c + share(*mask) * d).clamp(0.0, 1.0);
             }
         }
+    }
+
+    /// `delta c x + (1 - delta c) x_earlier` (Ruder et al. 2016, equation 11), c the reliability.
+    fn blend(&mut self, picture: &mut [f32], earlier: &[f32]) {
+        let area = self.size.area();
+        for (picture, earlier) in picture.chunks_exact_mut(area).zip(earlier.chunks_exact(area)) {
+            for ((x, earlier), mask) in picture.iter_mut().zip(earlier).zip(&self.mask) {
+                *x = earlier + BLEND * mask * (*x - earlier);
+            }
+        }
+        // No paint is fresh: what is not carried was painted in the pass before.
+        let ripe = 3.0 * self.pace.ripening;
+        self.age.iter_mut().for_each(|age| *age = age.max(ripe));
     }
 
     fn carry_state(&mut self, seen: &Seen, optimizer: &mut dyn State, share: impl Fn(f32) -> f32) {
@@ -163,9 +230,8 @@ impl Carrier {
     }
 
     fn grow_old(&mut self, seen: &Seen) {
-        let carried = &mut self.carried[..self.size.area()];
-        warp(&self.age, seen.backward, Kernel::Bilinear, carried);
-        for ((age, from), mask) in self.age.iter_mut().zip(carried).zip(seen.mask) {
+        warp(&self.age, seen.backward, Kernel::Bilinear, &mut self.plane);
+        for ((age, from), mask) in self.age.iter_mut().zip(&self.plane).zip(seen.mask) {
             *age = *from * (KEPT_AGE + (1.0 - KEPT_AGE) * trust(*mask));
         }
     }
@@ -182,6 +248,11 @@ impl Carrier {
                 *gain = share * (old + (pace.fresh - old) * (-age / pace.ripening).exp());
             }
         }
+    }
+
+    /// How far what was carried to each pixel can be believed, in `[0, 1]`, (h, w).
+    pub fn mask(&self) -> &[f32] {
+        &self.mask
     }
 
     /// The age of the paint at each pixel, in steps, (h, w).

@@ -9,6 +9,7 @@ pub mod observer;
 pub mod reliability;
 pub mod rematch;
 pub mod scene_cut;
+pub mod view;
 pub mod warp;
 
 pub use flow::{DisFlow, DisSettings, Flow, FlowField, FlowPair};

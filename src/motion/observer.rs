@@ -23,6 +23,8 @@ pub struct Observer {
     /// The backward flow, at rest where the picture is.
     backward: FlowField,
     started: bool,
+    /// Whether the newest frame began a scene.
+    cut: bool,
 }
 
 /// What is seen between a frame and the one before it.
@@ -54,6 +56,7 @@ impl Observer {
             rematch: Rematch::new(size),
             backward: FlowField::new(size),
             started: false,
+            cut: true,
         }
     }
 
@@ -78,9 +81,14 @@ impl Observer {
             self.rematch.replace(&self.before, &self.held, self.reliability.mask(), &mut self.backward);
         }
         self.previous.set_luma(&self.held);
-        self.started = true;
+        (self.started, self.cut) = (true, cut);
+        Ok(self.seen())
+    }
+
+    /// What was seen at the newest frame.
+    pub fn seen(&self) -> Seen<'_> {
         let (mask, still) = (self.reliability.mask(), self.reliability.still());
-        Ok(Seen { frame: &self.held, backward: &self.backward, mask, still, cut })
+        Seen { frame: &self.held, backward: &self.backward, mask, still, cut: self.cut }
     }
 
     /// Whether there was a frame since the start, or since the last [`Observer::restart`].

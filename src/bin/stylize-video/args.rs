@@ -6,6 +6,7 @@ use clap::{Parser, ValueEnum};
 use stylize::{
     cli::{BalanceArgs, InspectArgs, NetworkArgs, StyleArgs},
     settings::{OptimizerKind, Preset, Settings},
+    stylizer::DebugView,
 };
 
 /// Paint a video in the style of a picture
@@ -40,6 +41,12 @@ pub struct Args {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub first_steps: Option<usize>,
 
+    /// Passes over the whole video, backward and forward in turn, the last forward (Ruder et al. 2016): what comes into view is
+    /// painted before it comes. Each takes the time of a run; six bytes for each pixel of each frame at the working size are
+    /// kept in a nameless file beside the output meanwhile
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub multi_pass: Option<usize>,
+
     #[command(flatten)]
     pub balance: BalanceArgs,
 
@@ -66,6 +73,11 @@ pub struct Args {
     /// How much of the frame's fine detail the enlarged output shows, 0 to 1
     #[arg(long, value_name = "D", allow_negative_numbers = true)]
     pub detail: Option<f64>,
+
+    /// Write what the stylizer saw instead of what it painted: where paint came from, how far the motion is believed, the
+    /// painted difference
+    #[arg(long, value_enum, value_name = "VIEW")]
+    pub debug_view: Option<DebugViewArg>,
 
     #[command(flatten)]
     pub network: NetworkArgs,
@@ -129,7 +141,23 @@ pub enum OptimizerArg {
     Lbfgs,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum DebugViewArg {
+    Flow,
+    Reliability,
+    Difference,
+}
+
 impl Args {
+    /// What to show in the picture's place.
+    pub fn view(&self) -> Option<DebugView> {
+        self.debug_view.map(|view| match view {
+            DebugViewArg::Flow => DebugView::Flow,
+            DebugViewArg::Reliability => DebugView::Reliability,
+            DebugViewArg::Difference => DebugView::Difference,
+        })
+    }
+
     /// The preset with what was given in its place.
     pub fn settings(&self) -> Settings {
         let preset = match self.preset {
@@ -146,6 +174,7 @@ impl Args {
             size: self.size.unwrap_or(preset.size),
             steps: self.steps.unwrap_or(preset.steps),
             first_steps: self.first_steps.unwrap_or(preset.first_steps),
+            passes: self.multi_pass.unwrap_or(preset.passes),
             balance: self.balance.balance(preset.balance),
             tv: self.tv.unwrap_or(preset.tv),
             optimizer: optimizer.unwrap_or(preset.optimizer),

@@ -1,16 +1,23 @@
 //! From the arguments to a run.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use anyhow::{Result, bail};
 use stylize::{
+    Error,
+    frame::Size,
+    passes::Passes,
     pipeline::{self, Painter, Stages, Work},
+    settings::Settings,
     sink::{self, SinkOptions},
-    source::{self, SourceOptions},
-    stylizer::Stylizer,
+    source::{self, SourceOptions, images},
+    stylizer::{Painted, Stylizer},
     tensor,
 };
 
@@ -24,6 +31,7 @@ use crate::{
 pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<()> {
     let settings = args.settings();
     settings.validate()?;
+    let passes = passes(args, &settings)?;
     let source_options = SourceOptions { start: args.start, duration: args.duration, frame_rate: args.fps };
     source_options.validate()?;
     let info = source::open(&args.input, &source_options)?.info().clone();
@@ -45,12 +53,14 @@ pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<()> {
     let stylizer = Stylizer::new(runtime, network, paintings, settings.clone())?;
     let preview = if args.preview { Some(Preview::open(info.size)?) } else { None };
     let (monitor, inbox) = preview.as_ref().map(|_| pipeline::link::Link::Latest.open()).unzip();
+    let middle = Middle { args, source: &source_options, passes, display: display.clone(), stop: Arc::clone(stop) };
     let stages = Stages {
         source: Box::new(|| source::open(&args.input, &source_options)),
-        painter: Box::new(|size| painter(stylizer, size, display.clone(), Arc::clone(stop))),
+        painter: Box::new(|size| middle.painter(stylizer, size)),
         sink: Box::new(|| sink::create(&args.output, &sink_options)),
         working_size: settings.size,
-        detail: settings.detail,
+        // Nothing of the frame belongs into a view.
+        detail: if args.debug_view.is_some() { 0.0 } else { settings.detail },
         progress: Box::new(display.clone()),
         monitor,
     };
@@ -73,22 +83,70 @@ pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<()> {
 }
 
 /// The middle stage: RGB8 in, RGB8 out, the stylizer's tensors between them.
-fn painter<'a>(
-    mut stylizer: Stylizer,
-    size: stylize::frame::Size,
+struct Middle<'a> {
+    args: &'a Args,
+    source: &'a SourceOptions,
+    passes: usize,
     display: Display,
     stop: Arc<AtomicBool>,
-) -> stylize::Result<Painter<'a>> {
-    let mut content = tensor::zeros(size);
-    stylizer.watch(Box::new(move |step, of, losses| {
-        display.step(step, of, losses);
-        !stop.load(Ordering::Relaxed)
-    }));
-    Ok(Box::new(move |work: &mut Work| {
-        tensor::from_rgb8(&work.content, &mut content);
-        let painted = stylizer.paint(content.view())?;
-        tensor::to_rgb8(painted.picture, &mut work.painted);
-        work.note.push_str(&report::note(painted.losses));
-        Ok(())
-    }))
+}
+
+impl<'a> Middle<'a> {
+    /// Runs all passes but the last, and gives what paints that one.
+    fn painter(mut self, mut stylizer: Stylizer, size: Size) -> stylize::Result<Painter<'a>> {
+        let (display, stop) = (self.display.clone(), Arc::clone(&self.stop));
+        stylizer.watch(Box::new(move |step, of, losses| {
+            display.step(step, of, losses);
+            !stop.load(Ordering::Relaxed)
+        }));
+        let view = self.args.view();
+        let mut content = tensor::zeros(size);
+        if self.passes == 1 {
+            return Ok(Box::new(move |work: &mut Work| {
+                tensor::from_rgb8(&work.content, &mut content);
+                deliver(&stylizer.paint(content.view())?, work);
+                view.iter().for_each(|view| stylizer.draw(*view, &mut work.painted));
+                Ok(())
+            }));
+        }
+        let mut passes = Passes::new(stylizer, folder_of(&self.args.output), size)?;
+        let mut source = source::open(&self.args.input, self.source)?;
+        passes.rehearse(&mut *source, self.passes, &mut |at| {
+            self.display.rehearsed(at, self.passes);
+            !self.stop.load(Ordering::Relaxed)
+        })?;
+        Ok(Box::new(move |work: &mut Work| {
+            tensor::from_rgb8(&work.content, &mut content);
+            deliver(&passes.paint(content.view())?, work);
+            view.iter().for_each(|view| passes.stylizer().draw(*view, &mut work.painted));
+            Ok(())
+        }))
+    }
+}
+
+fn deliver(painted: &Painted, work: &mut Work) {
+    tensor::to_rgb8(painted.picture, &mut work.painted);
+    work.note.push_str(&report::note(painted.losses));
+}
+
+/// Where the output goes: there is room for pictures.
+fn folder_of(output: &Path) -> &Path {
+    output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// How many passes a run makes: a single picture takes one, whatever the preset says.
+///
+/// # Errors
+/// [`Error::Setting`] where more were asked for a picture.
+fn passes(args: &Args, settings: &Settings) -> stylize::Result<usize> {
+    if !images::is_picture(&args.input) || images::is_sequence(&args.input) {
+        return Ok(settings.passes);
+    }
+    match args.multi_pass {
+        Some(found) if found > 1 => {
+            let expected = "1 for a picture: there is no other frame to pass to (--first-steps paints it longer)";
+            Err(Error::Setting { name: "multi-pass", expected, found: found.to_string() })
+        }
+        _ => Ok(1),
+    }
 }

@@ -8,6 +8,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use stylize::{
     engine::Losses,
+    passes::Rehearsed,
     pipeline::Report,
     progress::{Progress, Status},
 };
@@ -45,6 +46,29 @@ impl Display {
         self.bar.set_message(format!("first frame, step {step}/{of}, {}", note(losses)));
     }
 
+    /// Frames of the passes before the last.
+    pub fn rehearsed(&mut self, at: Rehearsed, passes: usize) {
+        let Rehearsed { pass, frames, of } = at;
+        let text = if pass == 0 {
+            format!("reading, frame {frames}")
+        } else {
+            format!("pass {pass} of {passes}, frame {frames}/{of}")
+        };
+        if self.due() {
+            eprintln!("{text}");
+        }
+        self.bar.set_message(text);
+    }
+
+    /// Whether it is time for a line, where the output is no terminal.
+    fn due(&mut self) -> bool {
+        let due = self.plain && self.last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY);
+        if due {
+            self.last_line = Some(Instant::now());
+        }
+        due
+    }
+
     /// A line that stays, above the progress.
     pub fn line(&self, text: &str) {
         if !self.quiet {
@@ -78,8 +102,7 @@ impl Progress for Display {
         let rate = status.frames as f64 / status.elapsed.as_secs_f64().max(1e-9);
         self.bar.set_message(format!("{rate:.1} fps, {}", status.note));
         self.bar.set_position(status.frames);
-        if self.plain && self.last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY) {
-            self.last_line = Some(Instant::now());
+        if self.due() {
             let left = self.total.map(|total| total.saturating_sub(status.frames) as f64 / rate);
             let of = self.total.map(|total| format!("/{total}")).unwrap_or_default();
             let left = left.map(|left| format!(", {left:.0} s left")).unwrap_or_default();
