@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Result},
     motion::{DisSettings, ReliabilitySettings},
-    warm_start::{Pace, WarmStart},
+    warm_start::{Detail, Pace, WarmStart},
 };
 
 /// How content and style are weighed.
@@ -62,6 +62,8 @@ pub struct Settings {
     pub reliability: ReliabilitySettings,
     /// How fast paint of what age may change.
     pub pace: Pace,
+    /// How much of a moving thing's fine detail shows through its paint.
+    pub fresh_detail: Detail,
     /// Of the faint noise that gives flat areas of the first frame something to paint on.
     pub seed: u64,
     /// How much of the frame's fine detail comes back in the enlarged output: 0 none, 1 all; between, strong edges first.
@@ -79,12 +81,12 @@ pub enum Preset {
 
 impl Preset {
     pub fn settings(self) -> Settings {
-        let (size, steps, first_steps) = match self {
-            Preset::Draft => (256, 1, 60),
-            Preset::Balanced => (400, 3, 100),
-            Preset::Best => (720, 8, 200),
+        let (size, steps, first_steps, passes) = match self {
+            Preset::Draft => (256, 1, 60, 1),
+            Preset::Balanced => (400, 3, 100, 1),
+            Preset::Best => (720, 4, 200, 3),
         };
-        Settings { size, steps, first_steps, ..Settings::default() }
+        Settings { size, steps, first_steps, passes, long_term: self == Preset::Best, ..Settings::default() }
     }
 }
 
@@ -105,6 +107,7 @@ impl Default for Settings {
             flow: DisSettings::FAST,
             reliability: ReliabilitySettings::default(),
             pace: Pace::default(),
+            fresh_detail: Detail::default(),
             seed: 0,
             detail: 0.5,
         }

@@ -231,10 +231,10 @@ impl Stylizer {
 
     /// Makes the canvases for frames of this size, and measures the paintings at each.
     fn set_up(&mut self, size: Size) -> Result<()> {
-        let Settings { flow, reliability, pace, long_term, .. } = self.settings;
+        let Settings { flow, reliability, pace, fresh_detail, long_term, .. } = self.settings;
         self.observer = Some(Observer::new(size, flow, reliability));
         let long_term = long_term.then(|| LongTerm::new(size, flow, reliability));
-        self.carrier = Some(Carrier::new(size, pace, long_term));
+        self.carrier = Some(Carrier::new(size, pace, fresh_detail, long_term));
         self.style = Style::measure(&self.runtime, &self.vgg, &self.paintings, size)?;
         for (level, size) in pyramid(size).into_iter().enumerate() {
             let targets = self.targets(level);

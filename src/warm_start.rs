@@ -4,7 +4,9 @@
 //!
 //! `x_t = c_t + carry(x_{t-1} - c_{t-1})`
 //!
-//! so the picture follows the frame at once, whatever the motion. Where the motion is not reliable the difference comes from
+//! so the picture follows the frame at once, whatever the motion. The same start is the carried picture and what the motion does
+//! not explain, `carry(x_{t-1}) + (c_t - carry(c_{t-1}))`. Of that residual, fine detail is mostly a misfit by a fraction of a
+//! pixel: it would scrape the paint off what moves, so little of it is let in (see [`Detail`]). Where the motion is not reliable the difference comes from
 //! what looks alike (`motion::rematch`): paint is never thrown away, so that moving things stay painted. With it goes the optimizer's state, and
 //! for each pixel the age of its paint: fresh paint takes large steps until it looks like the rest, old paint small ones so
 //! that it does not crawl.
@@ -16,7 +18,7 @@ pub use long_term::LongTerm;
 use crate::{
     error::Result,
     frame::Size,
-    motion::{Kernel, Seen, SplineWarp, warp},
+    motion::{Kernel, Seen, SplineWarp, reliability::box_mean, warp},
     optim::State,
 };
 
@@ -54,10 +56,29 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Pace { fresh: 0.8, ripening: 8.0, moving: 0.3, resting: 0.15 }
+        Pace { fresh: 3.0, ripening: 8.0, moving: 0.4, resting: 0.15 }
     }
 }
 
+/// How much of the fine detail of what the motion does not explain shows at once, 0 to 1; all of what is coarse does. At 1 the
+/// frame's own edges and pores show through the paint of whatever moves, frame after frame, and one step cannot paint
+/// over them; at 0 detail comes in by the optimizer alone, a few frames late.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Detail {
+    /// Where the motion is reliable.
+    pub reliable: f32,
+    /// Where it is not, and the paint comes from what looks alike.
+    pub doubtful: f32,
+}
+
+impl Default for Detail {
+    fn default() -> Self {
+        Detail { reliable: 0.1, doubtful: 0.1 }
+    }
+}
+
+/// What differs from its mean over a square of side `2 FINE + 1` pixels is fine detail.
+const FINE: usize = 4;
 /// Share of its age that paint keeps where the motion is not reliable: it comes from a place that looks alike.
 const KEPT_AGE: f32 = 0.3;
 /// Reliability at and below which paint counts as fresh, and at and above which it ages undisturbed.
@@ -84,32 +105,36 @@ pub struct Pictures<'a> {
 pub struct Carrier {
     size: Size,
     pace: Pace,
+    detail: Detail,
     long_term: Option<LongTerm>,
     /// Steps that each pixel's paint has seen.
     age: Vec<f32>,
     /// How far what was carried to each pixel can be believed, in `[0, 1]`.
     mask: Vec<f32>,
-    /// Scratch: (3, h, w), (3, h, w), (h, w).
+    /// Scratch: (3, h, w), (3, h, w), (h, w), (h, w).
     difference: Vec<f32>,
     carried: Vec<f32>,
     plane: Vec<f32>,
+    coarse: Vec<f32>,
     splines: SplineWarp,
 }
 
 impl Carrier {
     /// With `long_term`, [`WarmStart::Full`] looks further back than the last frame.
-    pub fn new(size: Size, pace: Pace, long_term: Option<LongTerm>) -> Self {
+    pub fn new(size: Size, pace: Pace, detail: Detail, long_term: Option<LongTerm>) -> Self {
         let (plane, planes) = (|| vec![0.0; size.area()], || vec![0.0; 3 * size.area()]);
         let splines = SplineWarp::new(3 * size.area());
         Carrier {
             size,
             pace,
+            detail,
             long_term,
             age: plane(),
             mask: plane(),
             difference: planes(),
             carried: planes(),
             plane: plane(),
+            coarse: plane(),
             splines,
         }
     }
@@ -160,6 +185,7 @@ impl Carrier {
                     long_term.remember(before, &self.difference, &self.age);
                 }
                 self.grow_old(seen);
+                self.cover_detail(before, seen);
                 if let Some(long_term) = &mut self.long_term {
                     long_term.fill(seen.frame, &mut self.mask, &mut self.carried, &mut self.age)?;
                 }
@@ -192,6 +218,29 @@ impl Carrier {
             *d = x - c;
         }
         self.splines.warp(&self.difference, seen.backward, &mut self.carried);
+    }
+
+    /// Takes from the carried difference the fine detail that the frame has and the motion does not explain, as far as
+    /// [`Detail`] says.
+    fn cover_detail(&mut self, before: &[f32], seen: &Seen) {
+        let area = self.size.area();
+        self.splines.warp(before, seen.backward, &mut self.difference);
+        let planes = self.difference.chunks_exact_mut(area).zip(seen.frame.chunks_exact(area));
+        for ((residual, frame), carried) in planes.zip(self.carried.chunks_exact_mut(area)) {
+            for (residual, frame) in residual.iter_mut().zip(frame) {
+                *residual = frame - *residual;
+            }
+            self.coarse.copy_from_slice(residual);
+            box_mean(&mut self.coarse, &mut self.plane, self.size, FINE);
+            let places = seen.mask.iter().zip(seen.still);
+            for (((d, residual), coarse), (mask, still)) in
+                carried.iter_mut().zip(residual).zip(&self.coarse).zip(places)
+            {
+                let shown = self.detail.doubtful + (self.detail.reliable - self.detail.doubtful) * trust(*mask);
+                // What is still is held to the bit.
+                *d -= (1.0 - still) * (1.0 - shown) * (*residual - coarse);
+            }
+        }
     }
 
     fn put_difference(&self, picture: &mut [f32], seen: &Seen, share: impl Fn(f32) -> f32) {
@@ -264,4 +313,70 @@ impl Carrier {
 /// 0 below the first bound of doubt, 1 above the second, straight between.
 fn trust(mask: f32) -> f32 {
     ((mask - DOUBT.0) / (DOUBT.1 - DOUBT.0)).clamp(0.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{motion::FlowField, optim::adam::Adam};
+
+    const SIZE: Size = Size::new(24, 16);
+    const AREA: usize = SIZE.area();
+    const PAINT: f32 = 0.2;
+
+    /// The start for `frame` after a flat grey one with flat paint, nothing having moved.
+    fn start(frame: &[f32], detail: Detail, mask: f32, still: f32) -> Vec<f32> {
+        let mut carrier = Carrier::new(SIZE, Pace::default(), detail, None);
+        carrier.begin(50);
+        let before = vec![0.4; 3 * AREA];
+        let mut picture = vec![0.4 + PAINT; 3 * AREA];
+        let (backward, mask, still) = (FlowField::new(SIZE), vec![mask; AREA], vec![still; AREA]);
+        let seen = Seen { frame, backward: &backward, mask: &mask, still: &still, cut: false };
+        let pictures = Pictures { picture: &mut picture, before: &before, earlier: None };
+        let mut optimizer = Adam::new(3 * AREA, 0.02);
+        carrier.carry(WarmStart::Full, 1, pictures, &seen, &mut optimizer).expect("sizes agree");
+        picture
+    }
+
+    /// A grey of this level with a checkerboard on it.
+    fn checkered(level: f32, amplitude: f32) -> Vec<f32> {
+        let at =
+            |i: usize| level + if (i % SIZE.width + i / SIZE.width).is_multiple_of(2) { amplitude } else { -amplitude };
+        let plane: Vec<f32> = (0..AREA).map(at).collect();
+        [plane.clone(), plane.clone(), plane].concat()
+    }
+
+    fn contrast(picture: &[f32]) -> f32 {
+        (picture[5 * SIZE.width + 11] - picture[5 * SIZE.width + 12]).abs()
+    }
+
+    #[test]
+    fn fine_detail_stays_under_the_paint_and_light_shows_at_once() {
+        let (none, all) = (Detail { reliable: 0.0, doubtful: 1.0 }, Detail { reliable: 1.0, doubtful: 0.0 });
+        let frame = checkered(0.5, 0.1);
+        for (detail, mask, expected) in [(none, 1.0, 0.0), (all, 1.0, 0.2), (none, 0.0, 0.2), (all, 0.0, 0.0)] {
+            let picture = start(&frame, detail, mask, 0.0);
+            assert!((contrast(&picture) - expected).abs() < 0.01, "{detail:?}, mask {mask}: {}", contrast(&picture));
+            let mean = picture.iter().sum::<f32>() / picture.len() as f32;
+            assert!((mean - (0.5 + PAINT)).abs() < 0.005, "{detail:?}, mask {mask}: the new light is {mean}");
+        }
+    }
+
+    #[test]
+    fn what_is_still_is_held() {
+        let frame = checkered(0.4, 0.0);
+        let picture = start(&frame, Detail::default(), 1.0, 1.0);
+        assert!(picture.iter().all(|x| (x - (0.4 + PAINT)).abs() < 1e-6));
+    }
+
+    #[test]
+    fn an_earlier_pass_is_blended_where_the_motion_is_reliable_and_rules_where_it_is_not() {
+        let mut carrier = Carrier::new(SIZE, Pace::default(), Detail::default(), None);
+        for (mask, expected) in [(1.0, 0.6), (0.0, 0.8)] {
+            carrier.mask.fill(mask);
+            let mut picture = vec![0.4; 3 * AREA];
+            carrier.blend(&mut picture, &vec![0.8; 3 * AREA]);
+            assert!(picture.iter().all(|x| (x - expected).abs() < 1e-6), "mask {mask}: {}", picture[0]);
+        }
+    }
 }

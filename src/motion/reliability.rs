@@ -156,7 +156,7 @@ wide! {
 
 wide! {
     /// Means over squares of side `2 radius + 1`, the border repeated.
-    fn box_mean(plane: &mut [f32], buffer: &mut [f32], size: Size, radius: usize) {
+    pub(crate) fn box_mean(plane: &mut [f32], buffer: &mut [f32], size: Size, radius: usize) {
         let Size { width, height } = size;
         let scale = 1.0 / (2 * radius + 1) as f32;
         for y in 0..height {

@@ -7,6 +7,7 @@ use stylize::{
     cli::{BalanceArgs, InspectArgs, NetworkArgs, StyleArgs},
     settings::{OptimizerKind, Preset, Settings},
     stylizer::DebugView,
+    warm_start::WarmStart,
 };
 
 /// Paint a video in the style of a picture
@@ -46,6 +47,14 @@ pub struct Args {
     /// kept in a nameless file beside the output meanwhile
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub multi_pass: Option<usize>,
+
+    /// Also carry paint from two and four frames ago, where the last frame hides what it was on (Ruder et al. 2016)
+    #[arg(long)]
+    pub long_term: bool,
+
+    /// What a frame starts from: all but `full` are there to compare with
+    #[arg(long, value_enum, value_name = "START", hide_short_help = true)]
+    pub warm_start: Option<WarmStartArg>,
 
     #[command(flatten)]
     pub balance: BalanceArgs,
@@ -126,7 +135,7 @@ const PRESETS: &str = "\
 Presets (each can be overridden by its options):
   draft     --size 256 --steps 1 --first-steps 60
   balanced  --size 400 --steps 3 --first-steps 100
-  best      --size 720 --steps 8 --first-steps 200";
+  best      --size 720 --steps 4 --first-steps 200 --multi-pass 3 --long-term";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum PresetArg {
@@ -139,6 +148,30 @@ pub enum PresetArg {
 pub enum OptimizerArg {
     Adam,
     Lbfgs,
+}
+
+/// As [`WarmStart`], by name.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum WarmStartArg {
+    Content,
+    Previous,
+    Warped,
+    WarpedMoments,
+    Difference,
+    Full,
+}
+
+impl WarmStartArg {
+    fn setting(self) -> WarmStart {
+        match self {
+            WarmStartArg::Content => WarmStart::Content,
+            WarmStartArg::Previous => WarmStart::Previous,
+            WarmStartArg::Warped => WarmStart::Warped,
+            WarmStartArg::WarpedMoments => WarmStart::WarpedMoments,
+            WarmStartArg::Difference => WarmStart::Difference,
+            WarmStartArg::Full => WarmStart::Full,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -174,6 +207,8 @@ impl Args {
             size: self.size.unwrap_or(preset.size),
             steps: self.steps.unwrap_or(preset.steps),
             first_steps: self.first_steps.unwrap_or(preset.first_steps),
+            long_term: self.long_term || preset.long_term,
+            warm_start: self.warm_start.map_or(preset.warm_start, WarmStartArg::setting),
             passes: self.multi_pass.unwrap_or(preset.passes),
             balance: self.balance.balance(preset.balance),
             tv: self.tv.unwrap_or(preset.tv),
@@ -197,8 +232,14 @@ mod tests {
     fn the_help_tells_what_the_presets_set() {
         Args::command().debug_assert();
         for (name, preset) in [("draft", Preset::Draft), ("balanced", Preset::Balanced), ("best", Preset::Best)] {
-            let Settings { size, steps, first_steps, .. } = preset.settings();
-            let line = format!("  {name:9} --size {size} --steps {steps} --first-steps {first_steps}");
+            let Settings { size, steps, first_steps, passes, long_term, .. } = preset.settings();
+            let mut line = format!("  {name:9} --size {size} --steps {steps} --first-steps {first_steps}");
+            if passes > 1 {
+                line += &format!(" --multi-pass {passes}");
+            }
+            if long_term {
+                line += " --long-term";
+            }
             assert!(PRESETS.contains(&line), "{line}");
         }
     }
