@@ -78,7 +78,7 @@ impl Default for Detail {
 }
 
 /// What differs from its mean over a square of side `2 FINE + 1` pixels is fine detail.
-const FINE: usize = 4;
+pub(crate) const FINE: usize = 4;
 /// Share of its age that paint keeps where the motion is not reliable: it comes from a place that looks alike.
 const KEPT_AGE: f32 = 0.3;
 /// Reliability at and below which paint counts as fresh, and at and above which it ages undisturbed.
@@ -111,6 +111,8 @@ pub struct Carrier {
     age: Vec<f32>,
     /// How far what was carried to each pixel can be believed, in `[0, 1]`.
     mask: Vec<f32>,
+    /// How much of the frame's unexplained fine detail the paint covers, in `[0, 1]`.
+    cover: Vec<f32>,
     /// Scratch: (3, h, w), (3, h, w), (h, w), (h, w).
     difference: Vec<f32>,
     carried: Vec<f32>,
@@ -131,6 +133,7 @@ impl Carrier {
             long_term,
             age: plane(),
             mask: plane(),
+            cover: plane(),
             difference: planes(),
             carried: planes(),
             plane: plane(),
@@ -185,6 +188,7 @@ impl Carrier {
                     long_term.remember(before, &self.difference, &self.age);
                 }
                 self.grow_old(seen);
+                self.set_cover(seen);
                 self.cover_detail(before, seen);
                 if let Some(long_term) = &mut self.long_term {
                     long_term.fill(seen.frame, &mut self.mask, &mut self.carried, &mut self.age)?;
@@ -204,7 +208,13 @@ impl Carrier {
     pub fn pace(&mut self, steps: usize, seen: &Seen, state: &mut dyn State) {
         self.mask.copy_from_slice(seen.mask);
         self.grow_old(seen);
+        self.set_cover(seen);
         self.set_gains(seen, state, steps);
+    }
+
+    /// How much of the fine detail that the motion does not explain was covered in the last start, 0 to 1, (h, w).
+    pub fn cover(&self) -> &[f32] {
+        &self.cover
     }
 
     /// The steps that were just spent on every pixel.
@@ -220,8 +230,17 @@ impl Carrier {
         self.splines.warp(&self.difference, seen.backward, &mut self.carried);
     }
 
-    /// Takes from the carried difference the fine detail that the frame has and the motion does not explain, as far as
-    /// [`Detail`] says.
+    /// As [`Detail`] says; what is still is held to the bit.
+    fn set_cover(&mut self, seen: &Seen) {
+        let Detail { reliable, doubtful } = self.detail;
+        for ((cover, mask), still) in self.cover.iter_mut().zip(seen.mask).zip(seen.still) {
+            let shown = doubtful + (reliable - doubtful) * trust(*mask);
+            *cover = (1.0 - still) * (1.0 - shown);
+        }
+    }
+
+    /// Takes from the carried difference the fine detail that the frame has and the motion does not explain, where the paint
+    /// covers it.
     fn cover_detail(&mut self, before: &[f32], seen: &Seen) {
         let area = self.size.area();
         self.splines.warp(before, seen.backward, &mut self.difference);
@@ -232,13 +251,9 @@ impl Carrier {
             }
             self.coarse.copy_from_slice(residual);
             box_mean(&mut self.coarse, &mut self.plane, self.size, FINE);
-            let places = seen.mask.iter().zip(seen.still);
-            for (((d, residual), coarse), (mask, still)) in
-                carried.iter_mut().zip(residual).zip(&self.coarse).zip(places)
+            for (((d, residual), coarse), cover) in carried.iter_mut().zip(residual).zip(&self.coarse).zip(&self.cover)
             {
-                let shown = self.detail.doubtful + (self.detail.reliable - self.detail.doubtful) * trust(*mask);
-                // What is still is held to the bit.
-                *d -= (1.0 - still) * (1.0 - shown) * (*residual - coarse);
+                *d -= cover * (*residual - coarse);
             }
         }
     }

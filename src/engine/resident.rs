@@ -18,7 +18,7 @@ use crate::{
     motion::FlowField,
     net::{
         bound::{DeviceTensor, PingPong},
-        carry::{self, BEFORE, FLOW, FRAME, SHARE},
+        carry::{self, BEFORE, COVER, FLOW, FRAME, SHARE},
         features::Features,
         graph::{PICTURE, Storage},
         iteration::{
@@ -40,6 +40,8 @@ pub struct Start<'a> {
     pub flow: &'a FlowField,
     /// In 0..1: how much of the painted difference and of the optimizer's state is taken along.
     pub share: &'a [f32],
+    /// In 0..1: how much of the frame's fine detail that the motion does not explain is covered by the paint.
+    pub cover: &'a [f32],
     /// Factors on the optimizer's rate.
     pub gains: &'a [f32],
     /// In 0..1: where the temporal cost holds the picture.
@@ -75,6 +77,7 @@ struct Memory {
     frames: [DeviceTensor; 2],
     flow: DeviceTensor,
     share: DeviceTensor,
+    cover: DeviceTensor,
     gains: DeviceTensor,
     reliability: DeviceTensor,
     anchor: DeviceTensor,
@@ -132,6 +135,7 @@ impl Resident {
         let mut carry = BoundGraph::new(runtime, &carry::carry(size))?;
         carry.read(FLOW, &memory.flow)?;
         carry.read(SHARE, &memory.share)?;
+        carry.read(COVER, &memory.cover)?;
         carry.write(ANCHOR, &mut memory.anchor)?;
         let taps = vgg.taps.len();
         let (factors, losses) = iteration::lengths(&vgg);
@@ -233,6 +237,7 @@ impl Resident {
         self.look_at(start.frame)?;
         let planes = [
             (start.share, &mut self.memory.share),
+            (start.cover, &mut self.memory.cover),
             (start.gains, &mut self.memory.gains),
             (start.reliability, &mut self.memory.reliability),
         ];
@@ -378,6 +383,7 @@ impl Memory {
             frames: [named(FRAME)?, named(FRAME)?],
             flow: step.device_tensor([1, 2, size.height, size.width])?,
             share: named(GAINS)?,
+            cover: named(GAINS)?,
             gains: named(GAINS)?,
             reliability: named(RELIABILITY)?,
             anchor: named(ANCHOR)?,

@@ -17,6 +17,7 @@ use crate::{
     engine::Units,
     frame::Size,
     motion::warp::{POLE, SNAP},
+    warm_start::FINE,
 };
 
 /// The frame: RGB, 0..1, (1, 3, H, W).
@@ -27,6 +28,8 @@ pub const BEFORE: &str = "before";
 pub const FLOW: &str = "flow";
 /// The share of the painted difference that is taken along, and of the optimizer's state, in 0..1: (1, 1, H, W).
 pub const SHARE: &str = "share";
+/// The share of the frame's unexplained fine detail that the paint covers, in 0..1: (1, 1, H, W).
+pub const COVER: &str = "cover";
 
 /// Frame in; the content features P as they are stored, and the scale of the content cost out.
 pub fn look(vgg: &Vgg, size: Size, units: Units, storage: Storage) -> Vec<u8> {
@@ -64,15 +67,18 @@ pub fn look(vgg: &Vgg, size: Size, units: Units, storage: Storage) -> Vec<u8> {
     graph.finish()
 }
 
-/// Frame, frame before, flow, share, picture and state in; the picture that the frame's steps start from (twice: it is the
-/// temporal cost's anchor too) and the state carried out: `c_t + share * warp(x_{t-1} - c_{t-1})` and `share * warp(state)`.
+/// Frame, frame before, flow, share, cover, picture and state in; the picture that the frame's steps start from (twice: it is
+/// the temporal cost's anchor too) and the state carried out: `c_t + share * (warp(x_{t-1} - c_{t-1}) - cover * fine)` and
+/// `share * warp(state)`. `fine` is the fine detail of `c_t - warp(c_{t-1})`, as in [`crate::warm_start`].
 pub fn carry(size: Size) -> Vec<u8> {
     let mut graph = GraphWriter::new();
     for name in [FRAME, BEFORE] {
         graph.input(name, &[1, 3, size.height, size.width]);
     }
     graph.input(FLOW, &[1, 2, size.height, size.width]);
-    graph.input(SHARE, &[1, 1, size.height, size.width]);
+    for name in [SHARE, COVER] {
+        graph.input(name, &[1, 1, size.height, size.width]);
+    }
     for name in [PICTURE].into_iter().chain(STATE) {
         graph.input(name, &shape_of(name, size));
     }
@@ -81,7 +87,13 @@ pub fn carry(size: Size) -> Vec<u8> {
     let [across, down] = [across, down].map(|axis| axis.write(&mut graph));
 
     let difference = graph.node("Sub", &[PICTURE, BEFORE], "difference", &[]);
-    let carried = write_spline(&mut graph, size, &difference, &across, &down);
+    let channels = [("axis", Attribute::Int(1))];
+    let both = graph.node("Concat", &[&difference, BEFORE], "difference_and_before", &channels);
+    let warped = write_spline(&mut graph, size, &both, &across, &down);
+    graph.node_in("", "Split", &[&warped], &["difference_carried", "before_carried"], &channels);
+    let fine = write_fine_detail(&mut graph, "before_carried");
+    let covered = graph.node("Mul", &[&fine, COVER], "detail_covered", &[]);
+    let carried = graph.node("Sub", &["difference_carried", &covered], "difference_covering", &[]);
     let carried = graph.node("Mul", &[&carried, SHARE], "difference_shared", &[]);
     let started = graph.node("Add", &[FRAME, &carried], "started", &[]);
     let start = write_clamp(&mut graph, &started, &next(PICTURE));
@@ -101,6 +113,17 @@ pub fn carry(size: Size) -> Vec<u8> {
         graph.output(&next(name), &shape_of(name, size));
     }
     graph.finish()
+}
+
+/// What the motion does not explain of the frame, less its mean over a square, the border repeated.
+fn write_fine_detail(graph: &mut GraphWriter, explained: &str) -> String {
+    let residual = graph.node("Sub", &[FRAME, explained], "residual", &[]);
+    let (reach, side) = (FINE as i64, 2 * FINE as i64 + 1);
+    let pads = graph.integers("fine_pads", &[0, 0, reach, reach, 0, 0, reach, reach]);
+    let padded = graph.node("Pad", &[&residual, &pads], "residual_padded", &[("mode", Attribute::Text("edge"))]);
+    let window = [("kernel_shape", Attribute::Ints(vec![side, side]))];
+    let coarse = graph.node("AveragePool", &[&padded], "residual_coarse", &window);
+    graph.node("Sub", &[&residual, &coarse], "residual_fine", &[])
 }
 
 /// One of the picture's directions.
@@ -241,7 +264,7 @@ fn sample(graph: &mut GraphWriter, source: &str, grid: &str, mode: &'static str,
     graph.node("GridSample", &[source, grid], output, &attributes)
 }
 
-/// `source` (1, 3, H, W) where the places say, by cubic B-spline interpolation within the range of the four nearest pixels.
+/// `source` (1, 6, H, W) where the places say, by cubic B-spline interpolation within the range of the four nearest pixels.
 fn write_spline(graph: &mut GraphWriter, size: Size, source: &str, across: &Place, down: &Place) -> String {
     let coefficients = write_prefilter(graph, size, source);
     let mut rows = Vec::new();
@@ -282,7 +305,7 @@ fn mix(graph: &mut GraphWriter, a: &str, b: &str, weight: &str, output: &str) ->
 /// The coefficients of the spline through the pixels: the symmetric exponential of [`POLE`], rows, then columns, mirrored
 /// at the border.
 fn write_prefilter(graph: &mut GraphWriter, size: Size, source: &str) -> String {
-    let planes = graph.integers("planes", &[3, 1, size.height as i64, size.width as i64]);
+    let planes = graph.integers("planes", &[6, 1, size.height as i64, size.width as i64]);
     let mut current = graph.node("Reshape", &[source, &planes], "source_planes", &[]);
     for (axis, name, side) in [(3, "rows", size.width), (2, "columns", size.height)] {
         // The border is mirrored without its last pixel, of which there are side - 1.
@@ -299,8 +322,8 @@ fn write_prefilter(graph: &mut GraphWriter, size: Size, source: &str) -> String 
         let kernel = graph.constant(&format!("prefilter_{name}"), &shape, &response.collect::<Vec<f32>>());
         current = graph.node("Conv", &[&padded, &kernel], &format!("prefiltered_{name}"), &[]);
     }
-    let picture = graph.integers("picture_shape", &[1, 3, size.height as i64, size.width as i64]);
-    graph.node("Reshape", &[&current, &picture], "coefficients", &[])
+    let shape = graph.integers("source_shape", &[1, 6, size.height as i64, size.width as i64]);
+    graph.node("Reshape", &[&current, &shape], "coefficients", &[])
 }
 
 /// The pole's eleventh power is below 1e-6.

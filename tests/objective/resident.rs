@@ -38,6 +38,8 @@ const GAMMA: f64 = 30.0;
 struct Motion {
     flow: FlowField,
     share: Vec<f32>,
+    /// None here: the stylizer's own is compared below.
+    cover: Vec<f32>,
     gains: Vec<f32>,
     reliability: Vec<f32>,
 }
@@ -56,11 +58,12 @@ impl Motion {
             };
         }
         let mut plane = || (0..size.area()).map(|_| random.f32()).collect::<Vec<f32>>();
-        Motion { flow, share: plane(), gains: plane(), reliability: plane() }
+        Motion { flow, share: plane(), cover: vec![0.0; size.area()], gains: plane(), reliability: plane() }
     }
 
     fn start<'a>(&'a self, frame: ArrayView3<'a, f32>) -> Start<'a> {
-        Start { frame, flow: &self.flow, share: &self.share, gains: &self.gains, reliability: &self.reliability }
+        let Motion { flow, share, cover, gains, reliability } = self;
+        Start { frame, flow, share, cover, gains, reliability }
     }
 }
 
