@@ -73,7 +73,7 @@ pub struct Detail {
 
 impl Default for Detail {
     fn default() -> Self {
-        Detail { reliable: 0.1, doubtful: 0.1 }
+        Detail { reliable: 0.1, doubtful: 0.7 }
     }
 }
 
