@@ -23,11 +23,14 @@ pub struct ReliabilitySettings {
     pub photometric: f32,
     /// Mean difference of luma, in standard deviations of the noise, up to which a place is still.
     pub still: f32,
+    /// Motion of the camera, pixels a frame, from which on nothing is still: flat ground looks alike wherever it is, and
+    /// paint held there would stay on the screen while the scene moves on.
+    pub camera: f32,
 }
 
 impl Default for ReliabilitySettings {
     fn default() -> Self {
-        ReliabilitySettings { consistency: 3.0, boundary: f32::INFINITY, photometric: 0.06, still: 2.2 }
+        ReliabilitySettings { consistency: 3.0, boundary: f32::INFINITY, photometric: 0.06, still: 2.2, camera: 0.2 }
     }
 }
 
@@ -45,12 +48,21 @@ pub struct Reliability {
     change: Vec<f32>,
     buffer: Vec<f32>,
     blocks: Vec<f32>,
+    /// Median length of the flow where the picture has something to follow, pixels.
+    camera: f32,
+    lengths: Vec<f32>,
 }
 
 /// Least and greatest noise believed (standard deviation of luma 0..1).
 const NOISE: (f32, f32) = (0.6 / 255.0, 10.0 / 255.0);
 /// Side of the blocks that the noise is measured in.
 const BLOCK: usize = 8;
+/// Gradient of luma, in standard deviations of the noise, from which on a pixel has something to follow.
+const CONTRAST: f32 = 5.0;
+/// Pixels to follow, as a share of those looked at, without which the camera is taken to rest.
+const FEATURES: f32 = 0.01;
+/// Of the pixels every so many in each direction are looked at.
+const SPARSE: usize = 3;
 
 impl Reliability {
     /// For planes of this size.
@@ -67,6 +79,8 @@ impl Reliability {
             change: plane(),
             buffer: plane(),
             blocks: Vec::with_capacity(size.width.div_ceil(BLOCK) * size.height.div_ceil(BLOCK)),
+            camera: 0.0,
+            lengths: Vec::with_capacity(size.width.div_ceil(SPARSE) * size.height.div_ceil(SPARSE)),
         }
     }
 
@@ -116,8 +130,32 @@ impl Reliability {
         box_mean(&mut self.change, &mut self.buffer, self.size, 2);
         consistency(self, pair);
         photometric(self, current.data());
+        self.camera = self.estimate_camera(current.data(), &pair.backward);
         hold(self, &pair.backward);
         Ok(())
+    }
+
+    /// How far the picture as a whole moved, pixels: the median over what can be followed, so that a thing that moves before a
+    /// camera at rest does not count.
+    fn estimate_camera(&mut self, current: &[f32], flow: &FlowField) -> f32 {
+        let Size { width, height } = self.size;
+        let least = (CONTRAST * self.noise).powi(2);
+        self.lengths.clear();
+        let mut seen = 0;
+        for y in (0..height).step_by(SPARSE) {
+            for x in (0..width).step_by(SPARSE) {
+                let at = y * width + x;
+                seen += 1;
+                if slope(current, at, x, y, self.size) > least {
+                    self.lengths.push(flow.u[at].hypot(flow.v[at]));
+                }
+            }
+        }
+        if (self.lengths.len() as f32) < FEATURES * seen as f32 || self.lengths.is_empty() {
+            return 0.0;
+        }
+        let middle = self.lengths.len() / 2;
+        *self.lengths.select_nth_unstable_by(middle, f32::total_cmp).1
     }
 
     /// From the blocks of the picture that changed least: those show noise alone in all but the wildest frames.
@@ -274,10 +312,12 @@ wide! {
     fn hold(state: &mut Reliability, flow: &FlowField) {
         // Mean absolute difference that noise alone makes.
         let expected = 1.13 * state.noise * state.settings.still;
+        // 1 up to half of the limit, 0 from there on.
+        let rest = (2.0 - 2.0 * state.camera / state.settings.camera).clamp(0.0, 1.0);
         for ((still, change), (u, v)) in state.still.iter_mut().zip(&state.change).zip(flow.u.iter().zip(&flow.v)) {
             let moved = (u * u + v * v).sqrt();
             let quiet = ((1.4 - change / expected) * 2.0).clamp(0.0, 1.0);
-            *still = quiet * (2.0 - moved).clamp(0.0, 1.0);
+            *still = rest * quiet * (2.0 - moved).clamp(0.0, 1.0);
         }
     }
 }
@@ -348,6 +388,18 @@ mod tests {
         assert!(mean(result.mask(), 40..46) < 0.4, "uncovered {}", mean(result.mask(), 40..46));
         assert!(mean(result.still(), 50..78) < 0.1);
         assert!(mean(result.still(), 100..120) > 0.9);
+    }
+
+    #[test]
+    fn flat_ground_is_not_still_before_a_camera_that_moves() {
+        let size = Size::new(128, 96);
+        // Flat below, textured above; the camera moves a little less than half a pixel.
+        let frame = |shift: f32| {
+            plane(size, move |x, y| if y < 48 { texture(2.0 * (x as f32 - shift), 2.0 * y as f32) } else { 0.4 })
+        };
+        let ground = |result: &Reliability| result.still()[70 * size.width..].iter().sum::<f32>() / (26 * 128) as f32;
+        let (rests, moves) = (look(&frame(0.0), &frame(0.0)), look(&frame(0.0), &frame(0.4)));
+        assert!(ground(&rests) > 0.99 && ground(&moves) < 0.01, "{} {}", ground(&rests), ground(&moves));
     }
 
     #[test]
