@@ -60,8 +60,8 @@ impl Conv3x3 {
 
     fn new(inputs: usize, outputs: usize, weights: &[f32], bias: &[f32]) -> Self {
         assert!(inputs.is_multiple_of(LANES) && outputs.is_multiple_of(LANES), "channels are multiples of {LANES}");
-        // Half of the cache: the weights pass through it too.
-        let fit = second_level() / 2 / (POINTS * inputs * size_of::<f32>());
+        // Half of the cache, for inputs and outputs: the weights pass through it too.
+        let fit = second_level() / 2 / (POINTS * (inputs + COLUMNS * LANES) * size_of::<f32>());
         let most_patches = match weights.len() {
             LARGE_WEIGHTS.. => MOST_PATCHES,
             _ => (fit / ROWS * ROWS).clamp(2 * ROWS, MOST_PATCHES),
@@ -118,10 +118,10 @@ impl Conv3x3 {
         });
     }
 
-    /// As many patches as fit the cache, in pieces that threads can share evenly.
+    /// As many patches as fit the cache, in pieces that threads can share evenly; whole tiles of rows, which cost no more.
     fn patches_at_once(&self, patches: usize, threads: usize) -> usize {
-        let pieces = patches.div_ceil(self.most_patches).next_multiple_of(threads);
-        patches.div_ceil(pieces).max(1)
+        let pieces = patches.div_ceil(self.most_patches).next_multiple_of(threads).max(1);
+        patches.div_ceil(pieces).next_multiple_of(ROWS).max(ROWS)
     }
 }
 
