@@ -2,7 +2,7 @@
 //!
 //! Feature maps are float tensors `[channels / 16][height][width][16]`, signs `uint16` tensors
 //! `[channels / 16][height][width]`. Weights are not in the graph: an operator's attribute `layer` names the convolution
-//! of the [`Prepared`] network that it runs. Work is shared among ONNX Runtime's own threads.
+//! of the [`Prepared`] network that it runs, on the threads of that network.
 //!
 //! | operator | inputs | outputs |
 //! |---|---|---|
@@ -22,9 +22,7 @@ use ort::{
 };
 
 use super::{
-    ops::{
-        Activations, Factors, FeatureShape, Gradient, LANES, Machine, Parallel, StyleTarget, Tap, Terms, Upstream, View,
-    },
+    ops::{Activations, Factors, FeatureShape, Gradient, LANES, StyleTarget, Tap, Terms, Upstream, View},
     prepared::Prepared,
 };
 
@@ -121,42 +119,6 @@ impl Operator for Layer {
     }
 }
 
-/// ONNX Runtime's own threads.
-struct Pool<'a> {
-    context: &'a ComputeContext,
-    threads: usize,
-}
-
-impl Parallel for Pool<'_> {
-    fn threads(&self) -> usize {
-        self.threads
-    }
-
-    fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {
-        /// Work is called from several threads at once, which `Sync` allows; ort asks for `Send` as well.
-        struct Work<'a>(&'a (dyn Fn(usize) + Sync));
-        // SAFETY: a shared reference to something `Sync` can be sent.
-        unsafe impl Send for Work<'_> {}
-        let work = Work(work);
-        let call = move |piece| {
-            let Work(work) = &work;
-            work(piece);
-        };
-        // As many batches as pieces: threads that are held up by others take fewer.
-        self.context.par_for(count, count, call).expect("ONNX Runtime's thread pool takes any work");
-    }
-}
-
-impl Prepared {
-    fn machine<'a>(&'a self, pool: &'a Pool<'a>) -> Machine<'a> {
-        Machine { isa: self.isa, threads: pool, scratch: &self.scratch }
-    }
-
-    fn pool<'a>(&self, context: &'a ComputeContext) -> Pool<'a> {
-        Pool { context, threads: self.threads }
-    }
-}
-
 fn required(context: &ComputeContext, index: usize) -> Result<ValueRef<'_>> {
     context.input(index)?.ok_or_else(|| Error::new(format!("input {index} is missing")))
 }
@@ -210,8 +172,7 @@ fn first_convolution(network: &Prepared, context: &ComputeContext) -> Result<()>
     };
     let (height, width) = (height as usize, width as usize);
     let mut outputs = Outputs::new(context, FeatureShape::new(network.first().outputs(), height, width))?;
-    let pool = network.pool(context);
-    network.first().run(network.machine(&pool), picture, (height, width), outputs.activations()?);
+    network.first().run(network.machine(), picture, (height, width), outputs.activations()?);
     Ok(())
 }
 
@@ -220,8 +181,7 @@ fn convolution(network: &Prepared, layer: usize, context: &ComputeContext) -> Re
     let input = required(context, 0)?;
     let (shape, values) = map(&input)?;
     let mut outputs = Outputs::new(context, FeatureShape { channels: conv.outputs(), ..shape })?;
-    let pool = network.pool(context);
-    conv.run_forward(network.machine(&pool), values, (shape.height, shape.width), outputs.activations()?);
+    conv.run_forward(network.machine(), values, (shape.height, shape.width), outputs.activations()?);
     Ok(())
 }
 
@@ -240,8 +200,7 @@ fn convolution_gradient(
         .output(0, dimensions(FeatureShape::new(conv.outputs(), height, width)))?
         .ok_or_else(|| Error::new("the gradient has no place to go"))?;
     let to = Gradient { values: output.try_extract_tensor_mut::<f32>()?.1, signs, before_pool };
-    let pool = network.pool(context);
-    conv.run_backward(network.machine(&pool), gradient, (shape.height, shape.width), to);
+    conv.run_backward(network.machine(), gradient, (shape.height, shape.width), to);
     Ok(())
 }
 
@@ -251,9 +210,8 @@ fn last_convolution(network: &Prepared, context: &ComputeContext) -> Result<()> 
     let mut output = context
         .output(0, [1, 3, shape.height, shape.width])?
         .ok_or_else(|| Error::new("the gradient has no place to go"))?;
-    let pool = network.pool(context);
     let to = output.try_extract_tensor_mut::<f32>()?.1;
-    network.last().run(network.machine(&pool), gradient, (shape.height, shape.width), to);
+    network.last().run(network.machine(), gradient, (shape.height, shape.width), to);
     Ok(())
 }
 
@@ -296,10 +254,9 @@ fn tap(network: &Prepared, tap: &mut Option<Tap>, to_picture: bool, context: &Co
     }
     let to = if to_picture { [1, 3, shape.height, shape.width] } else { dimensions(shape) };
     let mut gradient = context.output(0, to)?.ok_or_else(|| Error::new("the gradient has no place to go"))?;
-    let pool = network.pool(context);
     let tap = tap.get_or_insert_with(|| Tap::new(shape));
     let to = gradient.try_extract_tensor_mut::<f32>()?.1;
-    let machine = network.machine(&pool);
+    let machine = network.machine();
     let values = match to_picture {
         true => tap.run_to_picture(machine, activations, upstream, terms, network.last(), to),
         false => tap.run(machine, activations, upstream, terms, to),

@@ -1,7 +1,7 @@
 //! A network in the form that the kernels of [`super::ops`] want, shared by all graphs that run it.
 
 use super::{
-    ops::{Conv3x3, FirstConv, Isa, LANES, LastConv, Scratch},
+    ops::{Conv3x3, FirstConv, Isa, LANES, LastConv, Machine, Scratch, Workers},
     vgg::{Conv, Layer, Vgg},
 };
 
@@ -12,8 +12,8 @@ use super::{
 #[derive(Debug)]
 pub struct Prepared {
     pub isa: Isa,
-    pub threads: usize,
-    pub scratch: Scratch,
+    workers: Workers,
+    scratch: Scratch,
     first: (FirstConv, LastConv),
     /// By layer; None for pools and the first convolution.
     others: Vec<Option<(Conv3x3, Conv3x3)>>,
@@ -55,7 +55,12 @@ impl Prepared {
             (forward, backward)
         });
         let others = forward.into_iter().zip(backward).map(|(f, b)| f.zip(b)).collect();
-        Prepared { isa, threads, scratch: Scratch::new(threads), first, others }
+        Prepared { isa, workers: Workers::new(threads), scratch: Scratch::new(threads), first, others }
+    }
+
+    /// What the kernels run on.
+    pub fn machine(&self) -> Machine<'_> {
+        Machine { isa: self.isa, threads: &self.workers, scratch: &self.scratch }
     }
 
     /// The first convolution.

@@ -34,6 +34,7 @@ mod product;
 mod reference;
 mod tap;
 mod winograd;
+mod workers;
 
 pub use blocked::{Aligned, FeatureShape, to_blocked, to_planar};
 pub use conv::Conv3x3;
@@ -45,3 +46,4 @@ pub use last_conv::LastConv;
 pub use matrix::{View, to_column_blocks};
 pub use parallel::{Machine, Parallel, Scratch, Serial};
 pub use tap::{Factors, StyleTarget, Tap, Terms, Upstream, Values};
+pub use workers::Workers;

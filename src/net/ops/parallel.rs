@@ -1,7 +1,6 @@
 //! How kernels share their work among threads, without owning any.
 //!
-//! Inside ONNX Runtime the threads are its own (one pool for everything: two pools that spin against each other double
-//! the time of a step).
+//! In a step the threads are [`super::Workers`].
 
 use std::{
     marker::PhantomData,
