@@ -18,7 +18,7 @@ pub use long_term::LongTerm;
 use crate::{
     error::Result,
     frame::Size,
-    motion::{Kernel, Seen, SplineWarp, reliability::box_mean, warp},
+    motion::{BundleWarp, Kernel, Seen, SplineWarp, reliability::box_mean, warp},
     optim::State,
 };
 
@@ -113,19 +113,20 @@ pub struct Carrier {
     mask: Vec<f32>,
     /// How much of the frame's unexplained fine detail the paint covers, in `[0, 1]`.
     cover: Vec<f32>,
-    /// Scratch: (3, h, w), (3, h, w), (h, w), (h, w).
+    /// Scratch: (3, h, w) three times, (h, w) twice.
     difference: Vec<f32>,
     carried: Vec<f32>,
+    explained: Vec<f32>,
     plane: Vec<f32>,
     coarse: Vec<f32>,
     splines: SplineWarp,
+    bundle: BundleWarp,
 }
 
 impl Carrier {
     /// With `long_term`, [`WarmStart::Full`] looks further back than the last frame.
     pub fn new(size: Size, pace: Pace, detail: Detail, long_term: Option<LongTerm>) -> Self {
         let (plane, planes) = (|| vec![0.0; size.area()], || vec![0.0; 3 * size.area()]);
-        let splines = SplineWarp::new(3 * size.area());
         Carrier {
             size,
             pace,
@@ -136,9 +137,11 @@ impl Carrier {
             cover: plane(),
             difference: planes(),
             carried: planes(),
+            explained: planes(),
             plane: plane(),
             coarse: plane(),
-            splines,
+            splines: SplineWarp::new(size),
+            bundle: BundleWarp::new(size),
         }
     }
 
@@ -173,23 +176,29 @@ impl Carrier {
                 if how == WarmStart::Warped {
                     optimizer.reset();
                 } else {
-                    self.carry_state(seen, optimizer, |_| 1.0);
+                    self.carry_state(seen, optimizer);
                 }
             }
             WarmStart::Difference => {
                 let hard = |mask: f32| if mask > 0.5 { 1.0 } else { 0.0 };
-                self.take_difference(picture, before, seen);
+                self.take_difference(picture, before);
+                self.splines.warp(&self.difference, seen.backward, &mut self.carried);
                 self.put_difference(picture, seen, hard);
-                self.carry_state(seen, optimizer, hard);
+                self.carry_state(seen, optimizer);
+                for plane in planes(optimizer, self.size) {
+                    plane.iter_mut().zip(seen.mask).for_each(|(value, mask)| *value *= hard(*mask));
+                }
             }
             WarmStart::Full => {
-                self.take_difference(picture, before, seen);
+                self.take_difference(picture, before);
+                let to = &mut [&mut self.carried[..], &mut self.explained];
+                self.splines.warp_all(&[&self.difference, before], seen.backward, to);
                 if let Some(long_term) = &mut self.long_term {
                     long_term.remember(before, &self.difference, &self.age);
                 }
                 self.grow_old(seen);
                 self.set_cover(seen);
-                self.cover_detail(before, seen);
+                self.cover_detail(seen);
                 if let Some(long_term) = &mut self.long_term {
                     long_term.fill(seen.frame, &mut self.mask, &mut self.carried, &mut self.age)?;
                 }
@@ -197,7 +206,7 @@ impl Carrier {
                 if let Some(earlier) = earlier {
                     self.blend(picture, earlier);
                 }
-                self.carry_state(seen, optimizer, |_| 1.0);
+                self.carry_state(seen, optimizer);
                 self.set_gains(seen, optimizer, steps);
             }
         }
@@ -222,12 +231,11 @@ impl Carrier {
         self.age.iter_mut().for_each(|age| *age += steps as f32);
     }
 
-    /// The painted difference of the last frame, and what the motion makes of it.
-    fn take_difference(&mut self, picture: &[f32], before: &[f32], seen: &Seen) {
+    /// The painted difference of the last frame.
+    fn take_difference(&mut self, picture: &[f32], before: &[f32]) {
         for ((d, x), c) in self.difference.iter_mut().zip(picture).zip(before) {
             *d = x - c;
         }
-        self.splines.warp(&self.difference, seen.backward, &mut self.carried);
     }
 
     /// As [`Detail`] says; what is still is held to the bit.
@@ -241,10 +249,9 @@ impl Carrier {
 
     /// Takes from the carried difference the fine detail that the frame has and the motion does not explain, where the paint
     /// covers it.
-    fn cover_detail(&mut self, before: &[f32], seen: &Seen) {
+    fn cover_detail(&mut self, seen: &Seen) {
         let area = self.size.area();
-        self.splines.warp(before, seen.backward, &mut self.difference);
-        let planes = self.difference.chunks_exact_mut(area).zip(seen.frame.chunks_exact(area));
+        let planes = self.explained.chunks_exact_mut(area).zip(seen.frame.chunks_exact(area));
         for ((residual, frame), carried) in planes.zip(self.carried.chunks_exact_mut(area)) {
             for (residual, frame) in residual.iter_mut().zip(frame) {
                 *residual = frame - *residual;
@@ -281,16 +288,8 @@ impl Carrier {
         self.age.iter_mut().for_each(|age| *age = age.max(ripe));
     }
 
-    fn carry_state(&mut self, seen: &Seen, optimizer: &mut dyn State, share: impl Fn(f32) -> f32) {
-        let area = self.size.area();
-        for vector in optimizer.state() {
-            warp(vector, seen.backward, Kernel::Bilinear, &mut self.carried);
-            for (to, from) in vector.chunks_exact_mut(area).zip(self.carried.chunks_exact(area)) {
-                for ((to, from), mask) in to.iter_mut().zip(from).zip(seen.mask) {
-                    *to = share(*mask) * from;
-                }
-            }
-        }
+    fn carry_state(&mut self, seen: &Seen, optimizer: &mut dyn State) {
+        self.bundle.warp(&mut planes(optimizer, self.size), seen.backward);
     }
 
     fn grow_old(&mut self, seen: &Seen) {
@@ -323,6 +322,11 @@ impl Carrier {
     pub fn age(&self) -> &[f32] {
         &self.age
     }
+}
+
+/// The optimizer's state.
+fn planes(optimizer: &mut dyn State, size: Size) -> Vec<&mut [f32]> {
+    optimizer.state().into_iter().flat_map(|vector| vector.chunks_exact_mut(size.area())).collect()
 }
 
 /// 0 below the first bound of doubt, 1 above the second, straight between.

@@ -17,7 +17,7 @@ pub use observer::{Observer, Seen};
 pub use reliability::{Reliability, ReliabilitySettings};
 pub use rematch::Rematch;
 pub use scene_cut::SceneCut;
-pub use warp::{Kernel, SplineWarp, warp};
+pub use warp::{BundleWarp, Kernel, SplineWarp, warp};
 
 use crate::{
     error::{Error, Result},

@@ -5,6 +5,13 @@
 //! interpolation for digital image processing", 1981) with his free parameter set where repeated resampling neither
 //! blurs nor rings (Keys: -0.5), and held within the range of the four nearest pixels.
 
+mod bundle;
+mod spline;
+
+pub use bundle::BundleWarp;
+pub(crate) use spline::POLE;
+pub use spline::SplineWarp;
+
 use super::{FlowField, dispatch::wide};
 use crate::frame::Size;
 
@@ -169,156 +176,6 @@ fn weigh(near: &[[f32; 4]; 4], wx: &[f32; 4], wy: &[f32; 4]) -> f32 {
     let column: [f32; 4] =
         std::array::from_fn(|i| (near[0][i] * wy[0] + near[1][i] * wy[1]) + (near[2][i] * wy[2] + near[3][i] * wy[3]));
     (column[0] * wx[0] + column[1] * wx[1]) + (column[2] * wx[2] + column[3] * wx[3])
-}
-
-/// Warping by cubic B-spline interpolation (Unser, "Splines: a perfect fit for signal and image processing", 1999): the
-/// plane is first turned into the coefficients of the spline through its pixels. Of the detail that Keys' cubic loses in
-/// one pass at half a pixel, three fifths stay; the picture's own pixels bound the result here too.
-pub struct SplineWarp {
-    coefficients: Vec<f32>,
-}
-
-/// The pole of the cubic spline's prefilter, sqrt(3) - 2.
-pub(crate) const POLE: f32 = -0.267_949_2;
-/// Pixels after which the pole's powers are below 1e-5: the start of the recursion looks no further.
-const HORIZON: usize = 9;
-
-impl SplineWarp {
-    /// For pictures of so many values, all channels together.
-    pub fn new(values: usize) -> Self {
-        SplineWarp { coefficients: vec![0.0; values] }
-    }
-
-    /// As [`warp`].
-    ///
-    /// # Panics
-    /// As [`warp`], and if there are more values than this was made for.
-    pub fn warp(&mut self, source: &[f32], flow: &FlowField, out: &mut [f32]) {
-        assert_eq!(source.len(), out.len(), "channels of the source and of the result");
-        let Size { width, height } = flow.size;
-        if width * height == 0 {
-            return;
-        }
-        assert_eq!(source.len() % (width * height), 0, "whole channels of {}", flow.size);
-        let coefficients = &mut self.coefficients[..source.len()];
-        coefficients.copy_from_slice(source);
-        prefilter(coefficients, flow.size);
-        spline(source, coefficients, flow, out);
-    }
-}
-
-wide! {
-    /// Coefficients in place of the pixels, rows then columns.
-    fn prefilter(planes: &mut [f32], size: Size) {
-        let Size { width, height } = size;
-        if width > 1 {
-            // Several rows at once: each recursion waits for itself.
-            for rows in planes.chunks_mut(8 * width) {
-                filter_rows(rows, width);
-            }
-        }
-        if height > 1 {
-            for plane in planes.chunks_exact_mut(width * height) {
-                filter_columns(plane, width, height);
-            }
-        }
-    }
-}
-
-/// How the recursion ends at the mirrored far border.
-const LAST: f32 = POLE / (POLE * POLE - 1.0);
-
-#[inline(always)]
-fn filter_rows(rows: &mut [f32], width: usize) {
-    for row in rows.chunks_exact_mut(width) {
-        let mut power = 1.0;
-        let mut start = 0.0;
-        for value in &row[..HORIZON.min(width)] {
-            start += power * value;
-            power *= POLE;
-        }
-        row[0] = start;
-    }
-    for x in 1..width {
-        for row in rows.chunks_exact_mut(width) {
-            row[x] += POLE * row[x - 1];
-        }
-    }
-    for row in rows.chunks_exact_mut(width) {
-        row[width - 1] = LAST * (row[width - 1] + POLE * row[width - 2]);
-    }
-    for x in (0..width - 1).rev() {
-        for row in rows.chunks_exact_mut(width) {
-            row[x] = POLE * (row[x + 1] - row[x]);
-        }
-    }
-    rows.iter_mut().for_each(|value| *value *= 6.0);
-}
-
-#[inline(always)]
-fn filter_columns(plane: &mut [f32], width: usize, height: usize) {
-    let (first, rest) = plane.split_at_mut(width);
-    let mut power = POLE;
-    for row in rest.chunks_exact(width).take(HORIZON - 1) {
-        first.iter_mut().zip(row).for_each(|(sum, value)| *sum += power * value);
-        power *= POLE;
-    }
-    for y in 1..height {
-        let (done, rest) = plane.split_at_mut(y * width);
-        let above = &done[(y - 1) * width..];
-        rest[..width].iter_mut().zip(above).for_each(|(value, above)| *value += POLE * above);
-    }
-    let (upper, last) = plane.split_at_mut((height - 1) * width);
-    let above = &upper[(height - 2) * width..];
-    last.iter_mut().zip(above).for_each(|(value, above)| *value = LAST * (*value + POLE * above));
-    for y in (0..height - 1).rev() {
-        let (upper, lower) = plane.split_at_mut((y + 1) * width);
-        let below = &lower[..width];
-        upper[y * width..].iter_mut().zip(below).for_each(|(value, below)| *value = POLE * (below - *value));
-    }
-    plane.iter_mut().for_each(|value| *value *= 6.0);
-}
-
-/// The cubic B-spline at the four pixels around a position that lies `t` after the second.
-#[inline(always)]
-fn b_spline(t: f32) -> [f32; 4] {
-    let s = 1.0 - t;
-    let (t2, s2) = (t * t, s * s);
-    let sixth = 1.0 / 6.0;
-    [s2 * s * sixth, 2.0 / 3.0 - t2 * (1.0 - 0.5 * t), 2.0 / 3.0 - s2 * (1.0 - 0.5 * s), t2 * t * sixth]
-}
-
-wide! {
-    fn spline(source: &[f32], coefficients: &[f32], flow: &FlowField, out: &mut [f32]) {
-        let Size { width, height } = flow.size;
-        let area = width * height;
-        for y in 0..height {
-            for x in 0..width {
-                let at = y * width + x;
-                let (left, fx) = split(x as f32 + flow.u[at], width);
-                let (top, fy) = split(y as f32 + flow.v[at], height);
-                let from = top * width + left;
-                if fx == 0.0 && fy == 0.0 {
-                    for channel in (0..source.len()).step_by(area) {
-                        out[channel + at] = source[channel + from];
-                    }
-                    continue;
-                }
-                let (wx, wy) = (b_spline(fx), b_spline(fy));
-                let inner = left >= 1 && left + 2 < width && top >= 1 && top + 2 < height;
-                let right = usize::from(left + 1 < width);
-                let below = if top + 1 < height { width } else { 0 };
-                for channel in (0..source.len()).step_by(area) {
-                    let plane = &coefficients[channel..channel + area];
-                    let near = if inner { near(plane, width, left, top) } else { near_border(plane, flow.size, left, top) };
-                    let s = &source[channel + from..];
-                    let (a, b, c, d) = (s[0], s[right], s[below], s[below + right]);
-                    let (least, most) = (a.min(b).min(c.min(d)), a.max(b).max(c.max(d)));
-                    out[channel + at] = weigh(&near, &wx, &wy).clamp(least, most);
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]

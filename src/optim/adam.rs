@@ -1,7 +1,7 @@
 //! Adam (Kingma & Ba 2015, algorithm 1).
 
 use super::{Closure, Optimizer, State};
-use crate::error::Result;
+use crate::{error::Result, motion::dispatch::wide};
 
 /// Decay of the first moment.
 pub(crate) const BETA1: f32 = 0.9;
@@ -27,7 +27,7 @@ pub struct Adam {
     pub rate: f32,
     first: Vec<f32>,
     second: Vec<f32>,
-    /// 1 - beta^t of each element.
+    /// 1 - beta^t of each place.
     seen_first: Vec<f32>,
     seen_second: Vec<f32>,
     gains: Vec<f32>,
@@ -37,15 +37,23 @@ pub struct Adam {
 }
 
 impl Adam {
+    /// Every element by itself.
     pub fn new(length: usize, rate: f32) -> Self {
-        let vector = || vec![0.0; length];
+        Self::in_planes(length, length, rate)
+    }
+
+    /// For an x of planes of so many `places`. The elements at a place have seen the same number of gradients, whatever was
+    /// forgotten on the way, and share their gain.
+    pub fn in_planes(length: usize, places: usize, rate: f32) -> Self {
+        assert!(length == 0 || length.is_multiple_of(places), "whole planes");
+        let (vector, plane) = (|| vec![0.0; length], || vec![0.0; places]);
         Adam {
             rate,
             first: vector(),
             second: vector(),
-            seen_first: vector(),
-            seen_second: vector(),
-            gains: vec![1.0; length],
+            seen_first: plane(),
+            seen_second: plane(),
+            gains: vec![1.0; places],
             gradient: vector(),
             carried: false,
         }
@@ -56,13 +64,53 @@ impl Adam {
         if !self.carried || self.second.is_empty() {
             return 0.0;
         }
-        let chunk = |(v, w): (&[f32], &[f32])| {
-            let (v, w) = v.iter().zip(w).fold((0.0f32, 0.0f32), |(sv, sw), (v, w)| (sv + v, sw + w));
-            (f64::from(v), f64::from(w))
-        };
-        let sums = self.second.chunks(256).zip(self.seen_second.chunks(256)).map(chunk);
-        let (v, w) = sums.fold((0.0, 0.0), |(sv, sw), (v, w)| (sv + v, sw + w));
+        let planes = self.second.len() / self.seen_second.len();
+        let (v, w) = (sum(&self.second), planes as f64 * sum(&self.seen_second));
         if w > 0.0 { (v / w) as f32 } else { 0.0 }
+    }
+}
+
+fn sum(values: &[f32]) -> f64 {
+    values.chunks(256).map(|chunk| f64::from(chunk.iter().sum::<f32>())).sum()
+}
+
+/// What all elements of a step have in common.
+#[derive(Clone, Copy)]
+struct Pace {
+    rate: f32,
+    common: f32,
+    prior: f32,
+}
+
+wide! {
+    /// One more gradient is seen.
+    fn count(first: &mut [f32], second: &mut [f32]) {
+        for (wm, wv) in first.iter_mut().zip(second) {
+            *wm = BETA1 * *wm + (1.0 - BETA1);
+            *wv = BETA2 * *wv + (1.0 - BETA2);
+        }
+    }
+}
+
+wide! {
+    /// A step of one plane.
+    fn descend(
+        x: &mut [f32],
+        gradient: &[f32],
+        moments: (&mut [f32], &mut [f32]),
+        seen: (&[f32], &[f32]),
+        gains: &[f32],
+        pace: Pace,
+    ) {
+        let Pace { rate, common, prior } = pace;
+        let values = x.iter_mut().zip(gradient).zip(moments.0.iter_mut().zip(moments.1));
+        for (((x, g), (m, v)), ((wm, wv), gain)) in values.zip(seen.0.iter().zip(seen.1).zip(gains)) {
+            *m = BETA1 * *m + (1.0 - BETA1) * g;
+            *v = BETA2 * *v + (1.0 - BETA2) * g * g;
+            let borrowed = prior * (1.0 - *wv);
+            let mean_square = (*v + borrowed * common) / (*wv + borrowed);
+            *x -= rate * gain * (*m / *wm) / (mean_square.sqrt() + EPSILON);
+        }
     }
 }
 
@@ -71,16 +119,13 @@ impl Optimizer for Adam {
         let value = closure(x, &mut self.gradient)?;
         let common = self.common();
         let prior = if common > 0.0 { PRIOR } else { 0.0 };
-        let moments = self.first.iter_mut().zip(&mut self.second);
-        let weights = self.seen_first.iter_mut().zip(&mut self.seen_second).zip(&self.gains);
-        for (((x, g), (m, v)), ((wm, wv), gain)) in x.iter_mut().zip(&self.gradient).zip(moments).zip(weights) {
-            *m = BETA1 * *m + (1.0 - BETA1) * g;
-            *v = BETA2 * *v + (1.0 - BETA2) * g * g;
-            *wm = BETA1 * *wm + (1.0 - BETA1);
-            *wv = BETA2 * *wv + (1.0 - BETA2);
-            let borrowed = prior * (1.0 - *wv);
-            let mean_square = (*v + borrowed * common) / (*wv + borrowed);
-            *x -= self.rate * gain * (*m / *wm) / (mean_square.sqrt() + EPSILON);
+        let places = self.gains.len().max(1);
+        count(&mut self.seen_first, &mut self.seen_second);
+        let seen = (&self.seen_first[..], &self.seen_second[..]);
+        let planes = x.chunks_exact_mut(places).zip(self.gradient.chunks_exact(places));
+        let moments = self.first.chunks_exact_mut(places).zip(self.second.chunks_exact_mut(places));
+        for ((x, gradient), moments) in planes.zip(moments) {
+            descend(x, gradient, moments, seen, &self.gains, Pace { rate: self.rate, common, prior });
         }
         Ok(value)
     }
@@ -102,5 +147,35 @@ impl State for Adam {
 
     fn gains(&mut self) -> Option<&mut [f32]> {
         Some(&mut self.gains)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn planes_that_share_what_they_saw_move_as_elements_do_alone() {
+        let number = |i: usize| (i as f32 * 0.7).sin();
+        let (mut alone, mut shared) = (Adam::new(12, 0.1), Adam::in_planes(12, 4, 0.1));
+        let start: Vec<f32> = (0..12).map(number).collect();
+        let (mut x, mut y) = (start.clone(), start);
+        for step in 0..5 {
+            let mut slope = |_: &[f32], gradient: &mut [f32]| {
+                gradient.iter_mut().enumerate().for_each(|(i, g)| *g = number(i + 12 * step));
+                Ok(0.0)
+            };
+            alone.step(&mut x, &mut slope).unwrap();
+            shared.step(&mut y, &mut slope).unwrap();
+            for adam in [&mut alone, &mut shared] {
+                for vector in adam.state() {
+                    vector.iter_mut().enumerate().for_each(|(i, value)| *value *= [1.0, 0.5, 0.0, 0.9][i % 4]);
+                }
+                let gains = adam.gains().expect("Adam has gains");
+                gains.iter_mut().enumerate().for_each(|(i, gain)| *gain = [1.0, 0.3, 2.0, 0.7][i % 4]);
+            }
+            assert!(x.iter().zip(&y).all(|(x, y)| (x - y).abs() < 1e-6), "step {step}: {x:?} {y:?}");
+        }
+        assert_eq!((alone.gains().unwrap().len(), shared.gains().unwrap().len()), (12, 4));
     }
 }

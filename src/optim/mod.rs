@@ -13,11 +13,13 @@ pub trait State {
     /// Forgets everything: the next step is a first step.
     fn reset(&mut self);
 
-    /// The parts that are vectors alike to `x` (Adam's moments), to be moved together with it. Scaling all of them alike at
-    /// an element lets it forget that much.
+    /// The parts that belong to elements of `x` (Adam's moments), to be moved together with it: vectors alike to `x`, or as
+    /// long as one of its planes where these share what there is. Scaling all of them alike at an element lets it forget that
+    /// much.
     fn state(&mut self) -> Vec<&mut [f32]>;
 
-    /// A factor on the step of each element of `x`, 1 after a reset; None where steps are not made element by element.
+    /// A factor on the step of each element of `x`, or of a place in all planes; 1 after a reset. None where steps are not made
+    /// element by element.
     fn gains(&mut self) -> Option<&mut [f32]> {
         None
     }

@@ -88,7 +88,7 @@ impl Solver {
         }
         let length = 3 * size.area();
         let optimizer: Box<dyn Optimizer + Send> = match settings.optimizer {
-            OptimizerKind::Adam => Box::new(Adam::new(length, rate)),
+            OptimizerKind::Adam => Box::new(Adam::in_planes(length, size.area(), rate)),
             OptimizerKind::Lbfgs => Box::new(Lbfgs::new(length, rate)),
         };
         Ok(Solver::Host { objective: engines.objective(size, units)?, optimizer, start: tensor::zeros(size) })

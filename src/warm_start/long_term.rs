@@ -51,7 +51,7 @@ impl LongTerm {
             current: Plane::new(size),
             flow: DisFlow::new(size, flow),
             reliability: Reliability::new(size, reliability),
-            splines: SplineWarp::new(3 * size.area()),
+            splines: SplineWarp::new(size),
             carried: planes(),
         }
     }

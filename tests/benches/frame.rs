@@ -4,7 +4,7 @@ use divan::{Bencher, black_box};
 use ndarray::Array3;
 use stylize::{
     frame::{Frame, Size},
-    motion::{DisSettings, FlowField, Kernel, Observer, ReliabilitySettings, SplineWarp, warp},
+    motion::{BundleWarp, DisSettings, FlowField, Observer, ReliabilitySettings, SplineWarp},
     post::Compositor,
     tensor::{self, Filter, Resampler},
 };
@@ -70,15 +70,19 @@ fn field(size: Size) -> FlowField {
 #[divan::bench(args = SMALL)]
 fn warp_picture(bencher: Bencher, size: Size) {
     let (source, flow, mut out) = (picture(size, 1), field(size), vec![0.0; 3 * size.area()]);
-    let mut splines = SplineWarp::new(3 * size.area());
+    let mut splines = SplineWarp::new(size);
     bencher.bench_local(|| splines.warp(source.as_slice().expect("contiguous"), &flow, &mut out));
 }
 
-/// One vector of the optimizer's state along the flow.
+/// The optimizer's state along the flow: two moments of three channels, and what they have seen.
 #[divan::bench(args = SMALL)]
 fn warp_state(bencher: Bencher, size: Size) {
-    let (source, flow, mut out) = (picture(size, 1), field(size), vec![0.0; 3 * size.area()]);
-    bencher.bench_local(|| warp(source.as_slice().expect("contiguous"), &flow, Kernel::Bilinear, &mut out));
+    let (mut state, flow, mut bundle) =
+        (vec![picture(size, 1).into_raw_vec_and_offset().0; 3], field(size), BundleWarp::new(size));
+    bencher.bench_local(|| {
+        let planes = state.iter_mut().flat_map(|planes| planes.chunks_exact_mut(size.area()));
+        bundle.warp(&mut planes.take(8).collect::<Vec<_>>(), &flow);
+    });
 }
 
 /// The painted picture to a full 720p frame.

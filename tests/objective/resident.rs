@@ -101,7 +101,7 @@ impl<O: Objective> Reference<O> {
         let area = motion.share.len();
         let difference = &self.picture - &self.frame;
         let mut carried = vec![0.0; 3 * area];
-        SplineWarp::new(3 * area).warp(difference.as_slice().expect("contiguous"), &motion.flow, &mut carried);
+        SplineWarp::new(motion.flow.size).warp(difference.as_slice().expect("contiguous"), &motion.flow, &mut carried);
         for (index, x) in self.picture.as_slice_mut().expect("contiguous").iter_mut().enumerate() {
             let c = frame.as_slice().expect("contiguous")[index];
             *x = (c + motion.share[index % area] * carried[index]).clamp(0.0, 1.0);

@@ -1,6 +1,10 @@
 //! Known displacements, odd sizes, and both codes against each other.
 
-use super::*;
+use super::{
+    bundle::{ABREAST, interleave},
+    spline::{Around, b_spline},
+    *,
+};
 use crate::motion::dispatch::PLAIN;
 
 fn shift(size: Size, u: f32, v: f32) -> FlowField {
@@ -49,7 +53,7 @@ fn kept(mut warp: impl FnMut(&[f32], &FlowField, &mut [f32])) -> f32 {
 fn a_hundred_warps_keep_detail_that_bilinear_ones_lose() {
     let bilinear = kept(|source, flow, out| warp(source, flow, Kernel::Bilinear, out));
     let bicubic = kept(|source, flow, out| warp(source, flow, Kernel::Bicubic, out));
-    let mut splines = SplineWarp::new(160 * 120);
+    let mut splines = SplineWarp::new(Size::new(160, 120));
     let spline = kept(|source, flow, out| splines.warp(source, flow, out));
     eprintln!("kept after 100 warps: bilinear {bilinear:.3}, bicubic {bicubic:.3}, spline {spline:.3}");
     assert!(spline > 5.0 * bilinear && spline < 1.1, "{spline}");
@@ -89,18 +93,14 @@ fn a_ramp_is_reproduced_between_pixels() {
 fn the_spline_goes_through_its_pixels_and_copies_whole_ones() {
     let size = Size::new(23, 17);
     let source: Vec<f32> = (0..size.area()).map(|i| ((i * 7) as f32).sin()).collect();
-    let mut splines = SplineWarp::new(source.len());
+    let mut splines = SplineWarp::new(size);
     let mut out = vec![0.0; source.len()];
     splines.warp(&source, &shift(size, 0.0, 0.0), &mut out);
     assert_eq!(out, source);
-    // Interpolation itself, past the snapping and the bounds.
-    for at in [0, 22, 5 * 23 + 7, 16 * 23, 16 * 23 + 22] {
-        let near = near_border(&splines.coefficients, size, at % 23, at / 23);
-        // The border of the coefficients is mirrored, not repeated: only inside is it exact.
-        if at == 5 * 23 + 7 {
-            assert!((weigh(&near, &b_spline(0.0), &b_spline(0.0)) - source[at]).abs() < 1e-4);
-        }
-    }
+    // Interpolation itself, past the snapping and the bounds. The border of the coefficients is mirrored, not repeated: only
+    // inside is it exact.
+    let there = Around::new(size, 7, 5).weigh(&splines.coefficients, &b_spline(0.0), &b_spline(0.0));
+    assert!((there[0] - source[5 * 23 + 7]).abs() < 1e-4);
 }
 
 #[test]
@@ -132,4 +132,40 @@ fn any_flow_on_any_size_stays_inside_and_both_codes_agree() {
             assert!(wide.iter().all(|v| v.abs() <= 1.0));
         }
     }
+}
+
+#[test]
+fn many_planes_move_as_each_would_alone() {
+    for (width, height) in [(1, 1), (2, 1), (1, 3), (17, 9), (90, 31)] {
+        let size = Size::new(width, height);
+        let area = size.area();
+        let mut flow = shift(size, 0.0, 0.0);
+        for i in 0..area {
+            flow.u[i] = ((i * 37) as f32).sin() * 3.0;
+            flow.v[i] = ((i * 91) as f32).cos() * 2.0;
+        }
+        let source: Vec<f32> = (0..11 * area).map(|i| (i as f32 * 0.7).sin()).collect();
+        let (mut together, mut alone) = (source.clone(), vec![0.0; source.len()]);
+        let mut planes: Vec<&mut [f32]> = together.chunks_mut(area).collect();
+        BundleWarp::new(size).warp(&mut planes, &flow);
+        warp(&source, &flow, Kernel::Bilinear, &mut alone);
+        assert_eq!(together, alone);
+        let mut splines = SplineWarp::new(size);
+        splines.warp(&source, &flow, &mut together);
+        for (source, alone) in source.chunks(area).zip(alone.chunks_mut(area)) {
+            splines.warp(source, &flow, alone);
+        }
+        assert_eq!(together, alone);
+        PLAIN.set(true);
+        splines.warp(&source, &flow, &mut alone);
+        PLAIN.set(false);
+        assert_eq!(together, alone);
+    }
+}
+
+#[test]
+fn planes_lie_side_by_side() {
+    let mut pixels = vec![[9.0; ABREAST]; 3];
+    interleave(&[&[1.0, 2.0, 3.0][..], &[4.0, 5.0, 6.0]], &mut pixels);
+    assert!(pixels.iter().zip(1..).all(|(p, k)| p[..3] == [k as f32, (k + 3) as f32, 9.0]), "{pixels:?}");
 }
