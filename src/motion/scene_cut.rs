@@ -74,13 +74,15 @@ fn dissimilarity(a: &[f32], b: &[f32]) -> f32 {
 fn shrink(plane: &Plane, thumbnail: &mut [f32]) {
     let Size { width, height } = plane.size();
     let mut counts = [0.0f32; GRID.area()];
+    // Column x belongs to cell x * GRID.width / width.
+    let first = |cell: usize| (cell * width).div_ceil(GRID.width);
     thumbnail.fill(0.0);
     for y in 0..height {
-        let row = (y * GRID.height / height) * GRID.width;
-        for (x, value) in plane.data()[y * width..(y + 1) * width].iter().enumerate() {
-            let cell = row + x * GRID.width / width;
-            thumbnail[cell] += value;
-            counts[cell] += 1.0;
+        let row = &plane.data()[y * width..(y + 1) * width];
+        for cell in 0..GRID.width {
+            let (at, values) = (y * GRID.height / height * GRID.width + cell, &row[first(cell)..first(cell + 1)]);
+            thumbnail[at] = values.iter().fold(thumbnail[at], |sum, value| sum + value);
+            counts[at] += values.len() as f32;
         }
     }
     thumbnail.iter_mut().zip(counts).for_each(|(sum, count)| *sum /= count.max(1.0));
