@@ -86,7 +86,8 @@ impl Preset {
             Preset::Balanced => (400, 3, 100, 1),
             Preset::Best => (720, 4, 200, 3),
         };
-        Settings { size, steps, first_steps, passes, long_term: self == Preset::Best, ..Settings::default() }
+        let flow = DisSettings::for_steps(steps);
+        Settings { size, steps, first_steps, passes, long_term: self == Preset::Best, flow, ..Settings::default() }
     }
 }
 
@@ -104,7 +105,7 @@ impl Default for Settings {
             warm_start: WarmStart::default(),
             temporal: 100.0,
             long_term: false,
-            flow: DisSettings::FAST,
+            flow: DisSettings::for_steps(3),
             reliability: ReliabilitySettings::default(),
             pace: Pace::default(),
             fresh_detail: Detail::default(),

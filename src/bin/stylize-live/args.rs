@@ -6,6 +6,7 @@ use clap::Parser;
 use stylize::{
     cli::{BalanceArgs, InspectArgs, NetworkArgs, StyleArgs},
     frame::Size,
+    motion::DisSettings,
     settings::{Balance, Settings},
 };
 
@@ -121,6 +122,7 @@ impl Args {
             size: self.work_size.unwrap_or(START_SIZE),
             steps: self.steps.unwrap_or(1),
             first_steps: FIRST_STEPS,
+            flow: DisSettings::FAST,
             balance: self.balance.balance(Balance::Strength(0.5)),
             detail: self.detail.unwrap_or(defaults.detail),
             rate: self.rate.unwrap_or(defaults.rate),

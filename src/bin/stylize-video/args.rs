@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 use stylize::{
     cli::{BalanceArgs, InspectArgs, NetworkArgs, StyleArgs},
+    motion::DisSettings,
     settings::{OptimizerKind, Preset, Settings},
     stylizer::DebugView,
     warm_start::WarmStart,
@@ -203,9 +204,11 @@ impl Args {
             OptimizerArg::Adam => OptimizerKind::Adam,
             OptimizerArg::Lbfgs => OptimizerKind::Lbfgs,
         });
+        let steps = self.steps.unwrap_or(preset.steps);
         Settings {
             size: self.size.unwrap_or(preset.size),
-            steps: self.steps.unwrap_or(preset.steps),
+            steps,
+            flow: DisSettings::for_steps(steps),
             first_steps: self.first_steps.unwrap_or(preset.first_steps),
             long_term: self.long_term || preset.long_term,
             warm_start: self.warm_start.map_or(preset.warm_start, WarmStartArg::setting),

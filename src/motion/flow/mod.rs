@@ -91,6 +91,12 @@ impl DisSettings {
         refine_sweeps: 5,
         threads: 2,
     };
+
+    /// As careful as so many optimizer steps a frame can afford: [`DisSettings::GOOD`] takes about as long as two thirds of a step
+    /// of the compact network.
+    pub fn for_steps(steps: usize) -> DisSettings {
+        if steps < 3 { DisSettings::FAST } else { DisSettings::GOOD }
+    }
 }
 
 /// One level of one direction.
