@@ -1,5 +1,7 @@
 //! Warping by cubic B-spline interpolation (Unser, "Splines: a perfect fit for signal and image processing", 1999).
 
+#![allow(clippy::needless_range_loop, reason = "the same index runs through the lanes of several pixels")]
+
 use super::{
     FlowField, TOGETHER,
     bundle::{ABREAST, Pixels, interleave, scatter},
