@@ -5,29 +5,28 @@
 //! The same objective and optimizer as [`super::host`] and [`crate::optim::adam`], which it is tested against, but
 //! each step one graph from picture to picture ([`crate::net::iteration`]), run forth and back between two sets of buffers.
 
+mod memory;
+
 use std::sync::Arc;
 
-use ndarray::{Array3, ArrayView3, Axis};
+use ndarray::{Array3, ArrayView3};
 use ort::value::Tensor;
 
+use self::memory::{Memory, Staging, half};
 use super::{Losses, Units, Weights};
 use crate::{
     cost::style::StyleTarget,
-    error::{Error, Result},
+    error::Result,
     frame::Size,
     motion::FlowField,
     net::{
-        bound::{DeviceTensor, PingPong},
+        bound::PingPong,
         carry::{self, BEFORE, COVER, FLOW, FRAME, SHARE},
-        features::Features,
         graph::{PICTURE, Storage},
-        iteration::{
-            self, ANCHOR, CONTENT_SCALE, FACTORS, Factors, GAINS, LOSSES, RELIABILITY, SCALES, STATE, WHOLE_GRADIENT,
-            next, shape_of,
-        },
+        iteration::{self, ANCHOR, CONTENT_SCALE, Factors, STATE, next},
         session::{BoundGraph, Device, Precision, Runtime, tensor},
-        step::{CONTENT, StyleNames},
-        vgg::{Layer, Vgg},
+        step::CONTENT,
+        vgg::Vgg,
     },
     optim::adam::PRIOR,
 };
@@ -70,37 +69,6 @@ pub struct Resident {
     losses: Losses,
 }
 
-/// In the device's memory.
-struct Memory {
-    /// Picture and state, twice.
-    sides: [Vec<DeviceTensor>; 2],
-    frames: [DeviceTensor; 2],
-    flow: DeviceTensor,
-    share: DeviceTensor,
-    cover: DeviceTensor,
-    gains: DeviceTensor,
-    reliability: DeviceTensor,
-    anchor: DeviceTensor,
-    content: DeviceTensor,
-    content_scale: DeviceTensor,
-    /// By tap: the target's Gram and the head.
-    grams: Vec<DeviceTensor>,
-    heads: Vec<Option<DeviceTensor>>,
-    factors: DeviceTensor,
-    scales: DeviceTensor,
-    losses: DeviceTensor,
-    gradient: Option<DeviceTensor>,
-}
-
-/// On the host, for transfers.
-struct Staging {
-    picture: Tensor<f32>,
-    plane: Tensor<f32>,
-    flow: Tensor<f32>,
-    factors: Tensor<f32>,
-    losses: Tensor<f32>,
-}
-
 impl Resident {
     /// For pictures of one size on the runtime's device, with its precision.
     ///
@@ -138,7 +106,6 @@ impl Resident {
         carry.read(COVER, &memory.cover)?;
         carry.write(ANCHOR, &mut memory.anchor)?;
         let taps = vgg.taps.len();
-        let (factors, losses) = iteration::lengths(&vgg);
         Ok(Resident {
             size,
             storage,
@@ -148,13 +115,7 @@ impl Resident {
             look,
             carry,
             memory,
-            staging: Staging {
-                picture: tensor(shape_of(PICTURE, size))?,
-                plane: tensor(shape_of(GAINS, size))?,
-                flow: tensor([1, 2, size.height, size.width])?,
-                factors: tensor([factors])?,
-                losses: tensor([losses])?,
-            },
+            staging: Staging::new(&vgg, size)?,
             front: 0,
             frame: 0,
             factors: None,
@@ -269,7 +230,7 @@ impl Resident {
     /// As [`Resident::begin`].
     pub fn replace(&mut self, start: ArrayView3<f32>) -> Result<()> {
         self.step.finish()?;
-        fill_picture(&mut self.staging.picture, start, self.size)?;
+        self.staging.fill(start, self.size)?;
         self.memory.sides[self.front][0].upload(&self.staging.picture)?;
         self.memory.anchor.upload(&self.staging.picture)
     }
@@ -339,7 +300,7 @@ impl Resident {
 
     /// Takes a frame as the content from now on.
     fn look_at(&mut self, frame: ArrayView3<f32>) -> Result<()> {
-        fill_picture(&mut self.staging.picture, frame, self.size)?;
+        self.staging.fill(frame, self.size)?;
         self.memory.frames[self.frame].upload(&self.staging.picture)?;
         self.look.read(FRAME, &self.memory.frames[self.frame])?;
         self.look.run()
@@ -367,94 +328,4 @@ impl Resident {
         self.factors = Some(factors);
         Ok(())
     }
-}
-
-impl Memory {
-    fn new(step: &PingPong, vgg: &Vgg, size: Size, gradient: bool) -> Result<Self> {
-        let named = |name: &str| step.device_tensor(shape_of(name, size));
-        let side = || [PICTURE].into_iter().chain(STATE).map(named).collect::<Result<Vec<_>>>();
-        let square = |channels: usize| step.device_tensor([channels, channels]);
-        let head = |tap: &crate::net::vgg::Tap| {
-            tap.head.as_ref().map(|head| step.device_tensor([head.nrows(), head.ncols()])).transpose()
-        };
-        let (factors, losses) = iteration::lengths(vgg);
-        Ok(Memory {
-            sides: [side()?, side()?],
-            frames: [named(FRAME)?, named(FRAME)?],
-            flow: step.device_tensor([1, 2, size.height, size.width])?,
-            share: named(GAINS)?,
-            cover: named(GAINS)?,
-            gains: named(GAINS)?,
-            reliability: named(RELIABILITY)?,
-            anchor: named(ANCHOR)?,
-            content: step.device_tensor(vgg.shapes(size)[vgg.content].nchw())?,
-            content_scale: step.device_tensor([1])?,
-            grams: vgg.taps.iter().map(|tap| square(vgg.channels(tap.layer))).collect::<Result<_>>()?,
-            heads: vgg.taps.iter().map(head).collect::<Result<_>>()?,
-            factors: step.device_tensor([factors])?,
-            scales: step.device_tensor([losses])?,
-            losses: step.device_tensor([losses])?,
-            gradient: if gradient { Some(named(PICTURE)?) } else { None },
-        })
-    }
-
-    /// Both ways of the step to their buffers.
-    fn bind_step(&mut self, step: &mut PingPong) -> Result<()> {
-        for way in [0, 1] {
-            let fixed = [
-                (GAINS, &self.gains),
-                (RELIABILITY, &self.reliability),
-                (ANCHOR, &self.anchor),
-                (CONTENT, &self.content),
-                (CONTENT_SCALE, &self.content_scale),
-                (FACTORS, &self.factors),
-                (SCALES, &self.scales),
-            ];
-            for (name, tensor) in fixed {
-                step.read(way, name, tensor)?;
-            }
-            for (tap, (gram, head)) in self.grams.iter().zip(&self.heads).enumerate() {
-                let names = StyleNames::new(tap);
-                step.read(way, &names.gram, gram)?;
-                if let Some(head) = head {
-                    step.read(way, &names.head, head)?;
-                }
-            }
-            for (index, name) in [PICTURE].into_iter().chain(STATE).enumerate() {
-                step.read(way, name, &self.sides[way][index])?;
-                step.write(way, &next(name), &mut self.sides[1 - way][index])?;
-            }
-            step.write(way, LOSSES, &mut self.losses)?;
-            if let Some(gradient) = &mut self.gradient {
-                step.write(way, WHOLE_GRADIENT, gradient)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn fill_picture(to: &mut Tensor<f32>, picture: ArrayView3<f32>, size: Size) -> Result<()> {
-    if picture.dim() != (3, size.height, size.width) {
-        let found = Size::new(picture.len_of(Axis(2)), picture.len_of(Axis(1)));
-        return Err(Error::SizeMismatch { expected: size, found });
-    }
-    to.extract_tensor_mut().1.iter_mut().zip(picture).for_each(|(to, from)| *to = *from);
-    Ok(())
-}
-
-/// Side of the picture of noise by which features are measured.
-const MEASURED: usize = 64;
-/// What their largest value is brought to in half precision, which ends at 65504.
-const LARGEST: f32 = 128.0;
-
-/// Half precision with a factor on the features, found by looking at noise: whatever colours a network takes.
-fn half(runtime: &Runtime, vgg: &Vgg) -> Result<Storage> {
-    let convs = (0..vgg.depth()).filter(|&layer| matches!(vgg.layers[layer], Layer::Conv(_))).collect::<Vec<_>>();
-    let side = MEASURED.max(vgg.smallest_side());
-    let mut features = Features::new(runtime, vgg, Size::new(side, side), &convs)?;
-    let mut random = fastrand::Rng::with_seed(1);
-    features.look(Array3::from_shape_simple_fn((3, side, side), || random.f32()).view())?;
-    let largest = |layer: usize| features.map(layer).iter().fold(0.0f32, |most, &value| most.max(value));
-    let largest = convs.into_iter().map(largest).fold(f32::MIN_POSITIVE, f32::max);
-    Ok(Storage::Half { features: (LARGEST / largest).log2().floor().clamp(-14.0, 10.0).exp2() })
 }

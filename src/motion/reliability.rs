@@ -4,6 +4,9 @@
 //! al. (2010), but each is the centre of a soft ramp; and there is a photometric check as well: both flows can be
 //! wrong alike, and then agree.
 
+mod estimate;
+
+use self::estimate::{blocks, samples};
 use super::{
     FlowField, FlowPair, Plane,
     dispatch::wide,
@@ -55,15 +58,6 @@ pub struct Reliability {
 
 /// Least and greatest noise believed (standard deviation of luma 0..1).
 const NOISE: (f32, f32) = (0.6 / 255.0, 10.0 / 255.0);
-/// Side of the blocks that the noise is measured in.
-const BLOCK: usize = 8;
-/// Gradient of luma, in standard deviations of the noise, from which on a pixel has something to follow.
-const CONTRAST: f32 = 5.0;
-/// Pixels to follow, as a share of those looked at, without which the camera is taken to rest.
-const FEATURES: f32 = 0.01;
-/// Of the pixels every so many in each direction are looked at.
-const SPARSE: usize = 3;
-
 impl Reliability {
     /// For planes of this size.
     pub fn new(size: Size, settings: ReliabilitySettings) -> Self {
@@ -78,9 +72,9 @@ impl Reliability {
             residual: plane(),
             change: plane(),
             buffer: plane(),
-            blocks: Vec::with_capacity(size.width.div_ceil(BLOCK) * size.height.div_ceil(BLOCK)),
+            blocks: Vec::with_capacity(blocks(size)),
             camera: 0.0,
-            lengths: Vec::with_capacity(size.width.div_ceil(SPARSE) * size.height.div_ceil(SPARSE)),
+            lengths: Vec::with_capacity(samples(size)),
         }
     }
 
@@ -133,49 +127,6 @@ impl Reliability {
         self.camera = self.estimate_camera(current.data(), &pair.backward);
         hold(self, &pair.backward);
         Ok(())
-    }
-
-    /// How far the picture as a whole moved, pixels: the median over what can be followed, so that a thing that moves before a
-    /// camera at rest does not count.
-    fn estimate_camera(&mut self, current: &[f32], flow: &FlowField) -> f32 {
-        let Size { width, height } = self.size;
-        let least = (CONTRAST * self.noise).powi(2);
-        self.lengths.clear();
-        let mut seen = 0;
-        for y in (0..height).step_by(SPARSE) {
-            for x in (0..width).step_by(SPARSE) {
-                let at = y * width + x;
-                seen += 1;
-                if slope(current, at, x, y, self.size) > least {
-                    self.lengths.push(flow.u[at].hypot(flow.v[at]));
-                }
-            }
-        }
-        if (self.lengths.len() as f32) < FEATURES * seen as f32 || self.lengths.is_empty() {
-            return 0.0;
-        }
-        let middle = self.lengths.len() / 2;
-        *self.lengths.select_nth_unstable_by(middle, f32::total_cmp).1
-    }
-
-    /// From the blocks of the picture that changed least: those show noise alone in all but the wildest frames.
-    fn estimate_noise(&mut self) -> f32 {
-        let Size { width, height } = self.size;
-        self.blocks.clear();
-        for top in (0..height.saturating_sub(BLOCK - 1)).step_by(BLOCK) {
-            for left in (0..width.saturating_sub(BLOCK - 1)).step_by(BLOCK) {
-                let rows = (top..top + BLOCK).map(|y| &self.change[y * width + left..][..BLOCK]);
-                let sum: f32 = rows.map(|row| row.iter().sum::<f32>()).sum();
-                self.blocks.push(sum / (BLOCK * BLOCK) as f32);
-            }
-        }
-        if self.blocks.is_empty() {
-            return self.noise;
-        }
-        let low = self.blocks.len() / 5;
-        let (_, &mut mean, _) = self.blocks.select_nth_unstable_by(low, f32::total_cmp);
-        // Mean absolute difference of two normal variables: 2 sigma / sqrt(pi).
-        mean * 0.886
     }
 }
 
