@@ -98,10 +98,11 @@ impl Screen<'_> {
             overlays.push((Corner::TopLeft, self.statistics.lines(self.panel, self.styles)));
         }
         if texts.help {
+            // It needs all of a small window.
             overlays.push((Corner::Centre, keys::lines()));
-        } else if let Some(trouble) = self.trouble(last_frame) {
-            overlays.push((Corner::Centre, trouble));
+            return overlays;
         }
+        overlays.extend(self.trouble(last_frame).map(|trouble| (Corner::Centre, trouble)));
         let mut bottom: Vec<String> = self.panel.notice().into_iter().collect();
         if bottom.is_empty() && began.elapsed() < HINT {
             bottom.push("H shows the keys".to_owned());

@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    Shot, Shown, TICK,
+    Keep, Shot, Shown, TICK,
     carry::Carry,
     paint::Painted,
     panel::{Controls, Panel, View},
@@ -96,7 +96,8 @@ impl Compose {
             frame.duration = shot.period.as_micros() as i64;
             let age = newest.as_ref().map(|painted| at.saturating_duration_since(painted.at) + at.elapsed());
             self.panel.meter.composed(began.elapsed(), age);
-            if !self.hand_on(Arc::new(Shown { frame, captured: at })) {
+            let keep = Keep { recording: controls.recording, snapshots: controls.snapshots };
+            if !self.hand_on(Arc::new(Shown { frame, captured: at, keep })) {
                 break;
             }
             still = Some((shot, look));

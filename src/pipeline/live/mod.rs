@@ -64,6 +64,16 @@ pub struct Shown {
     pub frame: Frame,
     /// When the source's frame was captured.
     pub captured: Instant,
+    /// What was wanted when it was composed: those who keep it may see it two seconds later.
+    keep: Keep,
+}
+
+/// Who wants a frame to be kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Keep {
+    recording: bool,
+    /// How many snapshots had been asked for.
+    snapshots: u64,
 }
 
 /// What a live run is made of.
@@ -124,7 +134,7 @@ pub fn run(setup: Setup, panel: &Arc<Panel>, watch: impl FnOnce(&Receiver<Arc<Sh
         orders,
         made,
     };
-    let record = Record { panel: shared(), inbox: recorder_inbox, name: record, overwrite };
+    let record = Record { panel: shared(), inbox: recorder_inbox, name: record, folder: PathBuf::new(), overwrite };
     std::thread::scope(|scope| {
         let mut stages = vec![
             stage(scope, panel, "compose", move || compose.run())?,

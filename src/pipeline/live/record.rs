@@ -6,7 +6,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{Shown, TICK, panel::Panel};
+use super::{Keep, Shown, TICK, panel::Panel};
 use crate::{
     colour::Colour,
     error::Result,
@@ -20,6 +20,8 @@ pub(super) struct Record {
     pub inbox: Receiver<Arc<Shown>>,
     /// The name asked for on the command line; without it names are made of the time.
     pub name: Option<PathBuf>,
+    /// For what has no name.
+    pub folder: PathBuf,
     pub overwrite: bool,
 }
 
@@ -38,7 +40,7 @@ impl Record {
     /// the one that the command line asked for must begin.
     pub fn run(mut self) -> Result<()> {
         let mut recording: Option<Recording> = None;
-        let mut snapshots = self.panel.controls().snapshots;
+        let mut snapshots = 0;
         let mut must = self.name.is_some();
         let mut last: Option<Arc<Shown>> = None;
         loop {
@@ -47,20 +49,30 @@ impl Record {
                 Err(Closed) => break,
             };
             let controls = self.panel.controls();
-            // A snapshot of a paused picture is one of the last that was shown.
             let newest = shown.as_ref().or(last.as_ref());
-            if let Some(newest) = newest.filter(|_| controls.snapshots != snapshots) {
-                snapshots = controls.snapshots;
+            // The encoder may be two seconds behind the window: each frame says what was wanted of it. Where nothing comes
+            // any more (a pause, a silent camera) the last one is what is seen.
+            let wanted = match &shown {
+                Some(shown) => shown.keep,
+                None => Keep { recording: controls.recording, snapshots: controls.snapshots },
+            };
+            if let Some(newest) = newest.filter(|_| wanted.snapshots > snapshots) {
+                snapshots = wanted.snapshots;
                 self.snapshot(&newest.frame);
             }
-            if !controls.recording {
+            if !wanted.recording {
                 self.finish(recording.take());
             }
             let Some(shown) = shown else { continue };
-            if controls.recording {
+            // None is begun that has been given up since.
+            if wanted.recording && (recording.is_some() || controls.recording) {
                 recording = self.keep(recording.take(), &shown.frame, std::mem::take(&mut must))?;
             }
             last = Some(shown);
+        }
+        // Asked for just before the end.
+        if let Some(last) = last.filter(|_| self.panel.controls().snapshots > snapshots) {
+            self.snapshot(&last.frame);
         }
         self.finish(recording.take());
         Ok(())
@@ -92,7 +104,7 @@ impl Record {
 
     fn begin(&mut self, frame: &Frame) -> Result<Recording> {
         // A second recording under the name of the first would replace it.
-        let path = self.name.take().unwrap_or_else(|| stamped("mp4"));
+        let path = self.name.take().unwrap_or_else(|| self.folder.join(stamped("mp4")));
         let rate = if frame.duration > 0 { 1e6 / frame.duration as f64 } else { 30.0 };
         let options = options(frame.size(), Some(rate.round().max(1.0)), self.overwrite);
         let sink = sink::create(&path, &options)?;
@@ -119,7 +131,7 @@ impl Record {
     }
 
     fn snapshot(&self, frame: &Frame) {
-        let path = stamped("png");
+        let path = self.folder.join(stamped("png"));
         match save(&path, frame) {
             Ok(()) => self.panel.notify(format!("saved {}", path.display())),
             Err(error) => {
@@ -187,7 +199,75 @@ fn stamp(seconds: u64, milliseconds: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+    use crate::{
+        pipeline::{
+            link::Link,
+            live::{Controls, View},
+        },
+        settings::Balance,
+        source::{self, SourceOptions},
+    };
+
+    fn asked(recording: bool, snapshots: u64) -> Controls {
+        Controls {
+            style: 0,
+            balance: Balance::Strength(0.5),
+            size: None,
+            steps: None,
+            keep_colours: false,
+            view: View::Painted,
+            mirror: false,
+            paused: false,
+            recording,
+            restarts: 0,
+            snapshots,
+        }
+    }
+
+    /// Frames that wait until the encoder has time for them, each as grey as its number.
+    fn kept(frames: impl Iterator<Item = Keep>, then: Controls, folder: &Path) {
+        let (sender, inbox) = Link::Blocking(60).open();
+        for (number, keep) in (0..).zip(frames) {
+            let mut frame = Frame::new(Size::new(64, 64), vec![4 * number; 3 * 64 * 64], 40_000 * i64::from(number));
+            frame.duration = 40_000;
+            sender.send(Arc::new(Shown { frame, captured: Instant::now(), keep })).expect("it is open");
+        }
+        drop(sender);
+        let name = Some(folder.join("out.mp4"));
+        let panel = Arc::new(Panel::new(then));
+        let record = Record { panel, inbox, name, folder: folder.to_owned(), overwrite: false };
+        record.run().expect("it is kept");
+    }
+
+    fn snapshots(folder: &Path) -> Vec<u8> {
+        let files = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+        let pictures = files.filter(|path| path.extension().is_some_and(|extension| extension == "png"));
+        let mut sources = pictures.map(|path| source::open(&path, &SourceOptions::default()).expect("a picture"));
+        let mut first = || sources.next()?.next().expect("it can be read");
+        std::iter::from_fn(|| first().map(|frame| frame.pixels()[0])).collect()
+    }
+
+    #[cfg(feature = "video")]
+    #[test]
+    fn frames_that_waited_are_kept_as_was_wanted_when_they_were_seen() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let frames = (0..30).map(|i| Keep { recording: i < 20, snapshots: u64::from(i >= 10) });
+        kept(frames, asked(true, 1), folder.path());
+        let mut source = source::open(&folder.path().join("out.mp4"), &SourceOptions::default()).expect("a video");
+        let recorded = std::iter::from_fn(|| source.next().expect("no damage")).count();
+        assert_eq!(recorded, 20, "all that was shown until it was switched off");
+        assert_eq!(snapshots(folder.path()), [40], "the first one after the key");
+    }
+
+    #[test]
+    fn a_snapshot_that_no_frame_follows_is_of_the_last() {
+        let folder = tempfile::tempdir().expect("a folder");
+        kept((0..10).map(|_| Keep::default()), asked(false, 1), folder.path());
+        assert_eq!(snapshots(folder.path()), [36]);
+    }
 
     #[test]
     fn stamps_are_dates() {
