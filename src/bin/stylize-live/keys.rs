@@ -77,8 +77,9 @@ pub fn press(key: Key, panel: &Panel, styles: &[String]) -> Option<Own> {
     None
 }
 
-/// `size` and `steps` are what is painted now.
+/// `size` and `steps` are what is painted now; what was asked for before may still be on its way.
 fn change(letter: char, controls: &mut Controls, styles: usize, size: usize, steps: usize) {
+    let (size, steps) = (controls.size.unwrap_or(size), controls.steps.unwrap_or(steps));
     match letter {
         'n' => controls.style = (controls.style + 1) % styles,
         'p' => controls.style = (controls.style + styles - 1) % styles,
@@ -172,6 +173,8 @@ mod tests {
         assert_eq!((changed.size, changed.steps), (Some(288), Some(2)));
         assert!(changed.keep_colours && changed.mirror && changed.paused && changed.recording);
         assert_eq!((changed.view, changed.restarts), (View::SideBySide, 1));
+        let changed = press("..]][,");
+        assert_eq!((changed.size, changed.steps), (Some(320), Some(3)), "quick presses add up");
         let changed = press("aSs");
         assert_eq!((changed.size, changed.steps, changed.snapshots), (None, None, 2));
         assert_eq!(super::press(Key::Escape, &panel, &styles), Some(Own::Quit));

@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    Keep, Shot, Shown, TICK,
+    Shot, Shown, TICK,
     carry::Carry,
     paint::Painted,
     panel::{Controls, Panel, View},
@@ -28,6 +28,8 @@ pub(super) struct Compose {
     pub outlets: Vec<Sender<Arc<Shown>>>,
     /// Who gets every one, as long as it keeps up.
     pub recorder: Sender<Arc<Shown>>,
+    /// Who gets the one that is seen when the user wants to keep it.
+    pub album: Sender<Arc<Shown>>,
 }
 
 /// What the controls say of how a frame looks.
@@ -67,14 +69,15 @@ impl Compose {
         };
         let mut newest: Option<Painted> = None;
         let mut still: Option<(Arc<Shot>, Look)> = None;
-        let mut last_pts = -1;
-        let mut skipped = 0;
+        let mut seen: Option<Arc<Shown>> = None;
+        let (mut last_pts, mut skipped, mut snapshots) = (-1, 0, 0);
         while !self.panel.is_stopping() {
             let Ok(arrived) = self.inbox.receive_within(TICK) else { break };
             let missed = self.inbox.dropped_since(&mut skipped);
             self.panel.meter.drop_count(|drops| drops.compose += missed);
             let controls = self.panel.controls();
             let look = Look::of(&controls);
+            self.keep(seen.as_ref(), &controls, &mut snapshots);
             // While paused, the same frame is shown again if it is to look different.
             let (shot, at) = match (arrived, &still) {
                 (Some(shot), _) if !controls.paused => (Arc::clone(&shot), shot.at),
@@ -96,13 +99,25 @@ impl Compose {
             frame.duration = shot.period.as_micros() as i64;
             let age = newest.as_ref().map(|painted| at.saturating_duration_since(painted.at) + at.elapsed());
             self.panel.meter.composed(began.elapsed(), age);
-            let keep = Keep { recording: controls.recording, snapshots: controls.snapshots };
-            if !self.hand_on(Arc::new(Shown { frame, captured: at, keep })) {
+            let shown = Arc::new(Shown { frame, captured: at, record: controls.recording });
+            if !self.hand_on(Arc::clone(&shown)) {
                 break;
             }
+            seen = Some(shown);
             still = Some((shot, look));
         }
+        // A snapshot that was asked for just before the end.
+        self.keep(seen.as_ref(), &self.panel.controls(), &mut snapshots);
         Ok(())
+    }
+
+    /// Hands on what is seen if one more snapshot was asked for; before the first frame it is of that one.
+    fn keep(&self, seen: Option<&Arc<Shown>>, controls: &Controls, snapshots: &mut u64) {
+        if let Some(seen) = seen.filter(|_| controls.snapshots != *snapshots) {
+            *snapshots = controls.snapshots;
+            // Where there is no room, many were asked for within a moment.
+            let _ = self.album.offer(Arc::clone(seen));
+        }
     }
 
     /// False once nobody looks.

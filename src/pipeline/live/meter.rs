@@ -94,11 +94,12 @@ impl Meter {
         self.counts().captured += 1;
     }
 
-    pub(super) fn painted(&self, size: Size, steps: usize, took: Duration) {
+    /// `steps` is what this frame took, `regular` what a frame takes that is not a first picture.
+    pub(super) fn painted(&self, size: Size, steps: usize, regular: usize, took: Duration) {
         let mut counts = self.counts();
         counts.painted += 1;
         counts.steps += steps as u64;
-        counts.work = Some(Work { size, steps });
+        counts.work = Some(Work { size, steps: regular });
         counts.paint.push(milliseconds(took));
     }
 
@@ -124,7 +125,7 @@ impl Meter {
         count(&mut self.counts().drops);
     }
 
-    /// What is being painted: size and steps.
+    /// What is being painted: size and steps, of frames other than a first picture.
     pub fn work(&self) -> Option<(Size, usize)> {
         self.counts().work.map(|work| (work.size, work.steps))
     }

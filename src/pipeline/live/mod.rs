@@ -64,16 +64,8 @@ pub struct Shown {
     pub frame: Frame,
     /// When the source's frame was captured.
     pub captured: Instant,
-    /// What was wanted when it was composed: those who keep it may see it two seconds later.
-    keep: Keep,
-}
-
-/// Who wants a frame to be kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Keep {
-    recording: bool,
-    /// How many snapshots had been asked for.
-    snapshots: u64,
+    /// Whether it is to be recorded: the encoder may get to it a second later, when something else is wanted.
+    record: bool,
 }
 
 /// What a live run is made of.
@@ -92,8 +84,11 @@ pub struct Setup {
     pub virtual_camera: Option<PathBuf>,
 }
 
-/// Frames that wait for the encoder at most, two seconds at 30 a second.
-const RECORD_AHEAD: usize = 60;
+/// Frames that wait for the encoder at most, a second at 30 a second: what it cannot keep up with is lost, and at the end
+/// these are waited for.
+const RECORD_AHEAD: usize = 30;
+/// Snapshots that wait to be written.
+const SNAPSHOTS_AHEAD: usize = 4;
 /// Between two looks at whether the run is stopping.
 const TICK: Duration = Duration::from_millis(100);
 /// A capture thread that has not ended after this is left behind.
@@ -109,6 +104,7 @@ pub fn run(setup: Setup, panel: &Arc<Panel>, watch: impl FnOnce(&Receiver<Arc<Sh
     let (to_compose, compose_inbox) = Link::Latest.open();
     let (to_window, window_inbox) = Link::Latest.open();
     let (to_recorder, recorder_inbox) = Link::Blocking(RECORD_AHEAD).open();
+    let (to_album, album_inbox) = Link::Blocking(SNAPSHOTS_AHEAD).open();
     let (to_camera, camera_inbox) = Link::Latest.open();
     let (paint_out, painted) = Link::Latest.open();
     let (orders, orders_inbox) = Link::Blocking(1).open();
@@ -124,6 +120,7 @@ pub fn run(setup: Setup, panel: &Arc<Panel>, watch: impl FnOnce(&Receiver<Arc<Sh
         painted,
         outlets: if virtual_camera.is_some() { vec![to_window, to_camera] } else { vec![to_window] },
         recorder: to_recorder,
+        album: to_album,
     };
     let paint = Paint {
         panel: shared(),
@@ -134,12 +131,13 @@ pub fn run(setup: Setup, panel: &Arc<Panel>, watch: impl FnOnce(&Receiver<Arc<Sh
         orders,
         made,
     };
-    let record = Record { panel: shared(), inbox: recorder_inbox, name: record, folder: PathBuf::new(), overwrite };
+    let record = Record { panel: shared(), inbox: recorder_inbox, name: record, overwrite };
     std::thread::scope(|scope| {
         let mut stages = vec![
             stage(scope, panel, "compose", move || compose.run())?,
             stage(scope, panel, "paint", move || paint.run())?,
             stage(scope, panel, "record", move || record.run())?,
+            stage(scope, panel, "snapshots", move || record::snapshots(panel, &album_inbox))?,
             stage(scope, panel, "workshop", move || workshop.run(orders_inbox, made_out))?,
         ];
         if let Some(path) = virtual_camera {

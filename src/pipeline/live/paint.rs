@@ -94,13 +94,13 @@ impl Paint {
             tensor::from_rgb8(content.pixels(), &mut easel.content);
             let painted = easel.stylizer.paint(easel.content.view())?;
             tensor::to_rgb8(painted.picture, picture.pixels_mut());
-            let (steps, regular) = (painted.steps, painted.steps == easel.controller.rung().steps);
+            let (steps, planned) = (painted.steps, easel.controller.rung().steps);
             let took = began.elapsed();
-            self.panel.meter.painted(easel.size, steps, took);
+            self.panel.meter.painted(easel.size, steps, planned, took);
             if self.out.send(Painted { content, picture, at: shot.at }).is_err() {
                 break;
             }
-            if regular && !easel.waiting && easel.blend.is_none() {
+            if steps == planned && !easel.waiting && easel.blend.is_none() {
                 let largest = full.width.max(full.height);
                 easel.controller.frame(Instant::now(), took, shot.period, largest);
             }

@@ -6,7 +6,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{Keep, Shown, TICK, panel::Panel};
+use super::{Shown, TICK, panel::Panel};
 use crate::{
     colour::Colour,
     error::Result,
@@ -20,8 +20,6 @@ pub(super) struct Record {
     pub inbox: Receiver<Arc<Shown>>,
     /// The name asked for on the command line; without it names are made of the time.
     pub name: Option<PathBuf>,
-    /// For what has no name.
-    pub folder: PathBuf,
     pub overwrite: bool,
 }
 
@@ -40,39 +38,22 @@ impl Record {
     /// the one that the command line asked for must begin.
     pub fn run(mut self) -> Result<()> {
         let mut recording: Option<Recording> = None;
-        let mut snapshots = 0;
         let mut must = self.name.is_some();
-        let mut last: Option<Arc<Shown>> = None;
         loop {
             let shown = match self.inbox.receive_within(TICK) {
                 Ok(shown) => shown,
                 Err(Closed) => break,
             };
-            let controls = self.panel.controls();
-            let newest = shown.as_ref().or(last.as_ref());
-            // The encoder may be two seconds behind the window: each frame says what was wanted of it. Where nothing comes
-            // any more (a pause, a silent camera) the last one is what is seen.
-            let wanted = match &shown {
-                Some(shown) => shown.keep,
-                None => Keep { recording: controls.recording, snapshots: controls.snapshots },
-            };
-            if let Some(newest) = newest.filter(|_| wanted.snapshots > snapshots) {
-                snapshots = wanted.snapshots;
-                self.snapshot(&newest.frame);
-            }
-            if !wanted.recording {
+            let wanted = self.panel.controls().recording;
+            // The encoder may be behind the window: each frame says itself whether it is wanted. Where none comes (a pause,
+            // a silent camera) the controls do.
+            if !shown.as_ref().map_or(wanted, |shown| shown.record) {
                 self.finish(recording.take());
             }
-            let Some(shown) = shown else { continue };
             // None is begun that has been given up since.
-            if wanted.recording && (recording.is_some() || controls.recording) {
+            if let Some(shown) = shown.filter(|shown| shown.record && (recording.is_some() || wanted)) {
                 recording = self.keep(recording.take(), &shown.frame, std::mem::take(&mut must))?;
             }
-            last = Some(shown);
-        }
-        // Asked for just before the end.
-        if let Some(last) = last.filter(|_| self.panel.controls().snapshots > snapshots) {
-            self.snapshot(&last.frame);
         }
         self.finish(recording.take());
         Ok(())
@@ -104,7 +85,7 @@ impl Record {
 
     fn begin(&mut self, frame: &Frame) -> Result<Recording> {
         // A second recording under the name of the first would replace it.
-        let path = self.name.take().unwrap_or_else(|| self.folder.join(stamped("mp4")));
+        let path = self.name.take().unwrap_or_else(|| stamped("mp4"));
         let rate = if frame.duration > 0 { 1e6 / frame.duration as f64 } else { 30.0 };
         let options = options(frame.size(), Some(rate.round().max(1.0)), self.overwrite);
         let sink = sink::create(&path, &options)?;
@@ -129,17 +110,21 @@ impl Record {
         self.panel.notify(format!("recording stopped: {reason}"));
         self.panel.change(|controls| controls.recording = false);
     }
+}
 
-    fn snapshot(&self, frame: &Frame) {
-        let path = self.folder.join(stamped("png"));
-        match save(&path, frame) {
-            Ok(()) => self.panel.notify(format!("saved {}", path.display())),
+/// Writes frames as pictures named by the time, until there are no more.
+pub(super) fn snapshots(panel: &Panel, inbox: &Receiver<Arc<Shown>>) -> Result<()> {
+    while let Some(shown) = inbox.receive() {
+        let path = stamped("png");
+        match save(&path, &shown.frame) {
+            Ok(()) => panel.notify(format!("saved {}", path.display())),
             Err(error) => {
                 log::error!("{error}");
-                self.panel.notify(error.to_string());
+                panel.notify(error.to_string());
             }
         }
     }
+    Ok(())
 }
 
 impl Recording {
@@ -199,20 +184,38 @@ fn stamp(seconds: u64, milliseconds: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
-    use crate::{
-        pipeline::{
-            link::Link,
-            live::{Controls, View},
-        },
-        settings::Balance,
-        source::{self, SourceOptions},
-    };
 
-    fn asked(recording: bool, snapshots: u64) -> Controls {
-        Controls {
+    #[test]
+    fn stamps_are_dates() {
+        assert_eq!(stamp(0, 0), "19700101-000000-000");
+        assert_eq!(stamp(951_782_399, 7), "20000228-235959-007");
+        assert_eq!(stamp(951_868_800, 0), "20000301-000000-000");
+        assert_eq!(stamp(1_769_903_999, 999), "20260131-235959-999");
+    }
+
+    #[cfg(feature = "video")]
+    #[test]
+    fn frames_that_waited_are_recorded_as_was_wanted_when_they_were_seen() {
+        use std::time::Instant;
+
+        use crate::{
+            pipeline::{
+                link::Link,
+                live::{Controls, View},
+            },
+            settings::Balance,
+            source::{self, SourceOptions},
+        };
+
+        let (sender, inbox) = Link::Blocking(30).open();
+        for number in 0..30 {
+            let mut frame = Frame::new(Size::new(64, 64), vec![99; 3 * 64 * 64], 40_000 * number);
+            frame.duration = 40_000;
+            sender.send(Arc::new(Shown { frame, captured: Instant::now(), record: number < 20 })).expect("it is open");
+        }
+        drop(sender);
+        let controls = Controls {
             style: 0,
             balance: Balance::Strength(0.5),
             size: None,
@@ -221,59 +224,15 @@ mod tests {
             view: View::Painted,
             mirror: false,
             paused: false,
-            recording,
+            recording: true,
             restarts: 0,
-            snapshots,
-        }
-    }
-
-    /// Frames that wait until the encoder has time for them, each as grey as its number.
-    fn kept(frames: impl Iterator<Item = Keep>, then: Controls, folder: &Path) {
-        let (sender, inbox) = Link::Blocking(60).open();
-        for (number, keep) in (0..).zip(frames) {
-            let mut frame = Frame::new(Size::new(64, 64), vec![4 * number; 3 * 64 * 64], 40_000 * i64::from(number));
-            frame.duration = 40_000;
-            sender.send(Arc::new(Shown { frame, captured: Instant::now(), keep })).expect("it is open");
-        }
-        drop(sender);
-        let name = Some(folder.join("out.mp4"));
-        let panel = Arc::new(Panel::new(then));
-        let record = Record { panel, inbox, name, folder: folder.to_owned(), overwrite: false };
-        record.run().expect("it is kept");
-    }
-
-    fn snapshots(folder: &Path) -> Vec<u8> {
-        let files = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
-        let pictures = files.filter(|path| path.extension().is_some_and(|extension| extension == "png"));
-        let mut sources = pictures.map(|path| source::open(&path, &SourceOptions::default()).expect("a picture"));
-        let mut first = || sources.next()?.next().expect("it can be read");
-        std::iter::from_fn(|| first().map(|frame| frame.pixels()[0])).collect()
-    }
-
-    #[cfg(feature = "video")]
-    #[test]
-    fn frames_that_waited_are_kept_as_was_wanted_when_they_were_seen() {
+            snapshots: 0,
+        };
         let folder = tempfile::tempdir().expect("a folder");
-        let frames = (0..30).map(|i| Keep { recording: i < 20, snapshots: u64::from(i >= 10) });
-        kept(frames, asked(true, 1), folder.path());
-        let mut source = source::open(&folder.path().join("out.mp4"), &SourceOptions::default()).expect("a video");
-        let recorded = std::iter::from_fn(|| source.next().expect("no damage")).count();
-        assert_eq!(recorded, 20, "all that was shown until it was switched off");
-        assert_eq!(snapshots(folder.path()), [40], "the first one after the key");
-    }
-
-    #[test]
-    fn a_snapshot_that_no_frame_follows_is_of_the_last() {
-        let folder = tempfile::tempdir().expect("a folder");
-        kept((0..10).map(|_| Keep::default()), asked(false, 1), folder.path());
-        assert_eq!(snapshots(folder.path()), [36]);
-    }
-
-    #[test]
-    fn stamps_are_dates() {
-        assert_eq!(stamp(0, 0), "19700101-000000-000");
-        assert_eq!(stamp(951_782_399, 7), "20000228-235959-007");
-        assert_eq!(stamp(951_868_800, 0), "20000301-000000-000");
-        assert_eq!(stamp(1_769_903_999, 999), "20260131-235959-999");
+        let path = folder.path().join("out.mp4");
+        let panel = Arc::new(Panel::new(controls));
+        Record { panel, inbox, name: Some(path.clone()), overwrite: false }.run().expect("it is recorded");
+        let mut source = source::open(&path, &SourceOptions::default()).expect("a video");
+        assert_eq!(std::iter::from_fn(|| source.next().expect("no damage")).count(), 20);
     }
 }
