@@ -13,7 +13,7 @@ STATS = FOLDER / f"{CASE}.jsonl"
 # Under an emulated processor, or on a machine that is busy, everything takes this many times longer.
 SLOW = float(os.environ.get("TEST_CAMERA_SLOW", "1"))
 # Pictures are compared at this size.
-WIDTH, HEIGHT = 48, 27
+WIDTH, HEIGHT = 48, 28
 
 
 def fail(text):
@@ -67,6 +67,13 @@ class Live:
         self.errors.flush()
         return Path(self.errors.name).read_text()[-2000:]
 
+    def logs(self, text, seconds=30):
+        """Waits until the log says so."""
+        end = time.monotonic() + SLOW * seconds
+        while text not in self.log():
+            check(time.monotonic() < end, f"not within {seconds} s: {text}; {self.log()}")
+            time.sleep(0.1)
+
     def end(self, seconds=5, code=0):
         try:
             found = self.process.wait(SLOW * seconds)
@@ -100,32 +107,55 @@ def key(name):
 
 
 def screenshot(name):
-    path = FOLDER / f"{CASE}-{name}.png"
+    path = FOLDER / f"{CASE}-screen-{name}.png"
     sh("import", "-window", "root", path)
     return path
+
+
+def look():
+    """The screen as RGB8 of a size of its own; quicker than a screenshot: starting a program takes seconds in the rig."""
+    command = ["import", "-silent", "-window", "root", "-resize", "160x128!", "-depth", "8", "rgb:-"]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
 
 
 def snapshot(name):
     """Presses the key for one and waits for the file, which gets this name."""
     before = set(FOLDER.glob("stylize-*.png"))
+    # It is of what is seen: what an earlier key has changed must have got there.
+    time.sleep(1)
     key("s")
     end = time.monotonic() + SLOW * 10
     while time.monotonic() < end:
         new = set(FOLDER.glob("stylize-*.png")) - before
         # It is written under another name until it is whole.
         if new:
-            return new.pop().rename(FOLDER / f"{CASE}-{name}.png")
+            return new.pop().rename(FOLDER / f"{CASE}-snapshot-{name}.png")
         time.sleep(0.1)
     fail(f"no snapshot for {name}")
 
 
-def pixels(path, *filters):
-    """Frames as RGB8 of WIDTH x HEIGHT."""
-    chain = ",".join([*filters, f"scale={WIDTH}:{HEIGHT}:flags=area"])
+def pixels(path, *filters, times=1):
+    """Frames as RGB8 of WIDTH x HEIGHT, or so many times that."""
+    width, height = times * WIDTH, times * HEIGHT
+    chain = ",".join([*filters, f"scale={width}:{height}:flags=area"])
     command = ["ffmpeg", "-nostdin", "-v", "error", "-i", str(path), "-vf", chain, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
     data = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
-    step = 3 * WIDTH * HEIGHT
+    step = 3 * width * height
     return [data[i : i + step] for i in range(0, len(data), step)]
+
+
+def side_by_side(path):
+    """The two pictures of that view, each of WIDTH x HEIGHT."""
+    whole, row = pixels(path, times=2)[0], 6 * WIDTH
+    check(max(whole[: row * HEIGHT // 3]) < 16, f"black above the two pictures of {path}")
+    rows = [whole[i : i + row] for i in range(row * HEIGHT // 2, row * HEIGHT * 3 // 2, row)]
+    return b"".join(line[: row // 2] for line in rows), b"".join(line[row // 2 :] for line in rows)
+
+
+def flipped(picture):
+    """As in a mirror."""
+    rows = [picture[i : i + 3 * WIDTH] for i in range(0, len(picture), 3 * WIDTH)]
+    return b"".join(row[x : x + 3] for row in rows for x in range(3 * (WIDTH - 1), -1, -3))
 
 
 def difference(a, b):
