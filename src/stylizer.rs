@@ -180,7 +180,7 @@ impl Stylizer {
         }
         canvas.look_at(frame)?;
         let temporal = (self.settings.temporal > 0.0).then_some((self.settings.temporal, carrier.mask()));
-        canvas.start(seen, carrier.cover(), on_device)?;
+        canvas.start(seen, [carrier.cover(), carrier.softness()], on_device)?;
         for _ in 0..self.settings.steps {
             canvas.step(temporal)?;
         }

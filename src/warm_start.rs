@@ -6,19 +6,22 @@
 //!
 //! so the picture follows the frame at once, whatever the motion. The same start is the carried picture and what the motion does
 //! not explain, `carry(x_{t-1}) + (c_t - carry(c_{t-1}))`. Of that residual, fine detail is mostly a misfit by a fraction of a
-//! pixel: it would scrape the paint off what moves, so little of it is let in (see [`Detail`]). Where the motion is not reliable the difference comes from
+//! pixel: it would scrape the paint off what moves, so little of it is let in (see [`Detail`]). Where the motion is not reliable the difference comes, smoothed, from
 //! what looks alike (`motion::rematch`): paint is never thrown away, so that moving things stay painted. With it goes the optimizer's state, and
 //! for each pixel the age of its paint: fresh paint takes large steps until it looks like the rest, old paint small ones so
 //! that it does not crawl.
 
+mod detail;
 mod long_term;
 
+pub use detail::Detail;
+pub(crate) use detail::{FINE, SOFT};
 pub use long_term::LongTerm;
 
 use crate::{
     error::Result,
     frame::Size,
-    motion::{BundleWarp, Kernel, Seen, SplineWarp, reliability::box_mean, warp},
+    motion::{BundleWarp, Kernel, Seen, SplineWarp, warp},
     optim::State,
 };
 
@@ -60,25 +63,6 @@ impl Default for Pace {
     }
 }
 
-/// How much of the fine detail of what the motion does not explain shows at once, 0 to 1; all of what is coarse does. At 1 the
-/// frame's own edges and pores show through the paint of whatever moves, frame after frame, and one step cannot paint
-/// over them; at 0 detail comes in by the optimizer alone, a few frames late.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Detail {
-    /// Where the motion is reliable.
-    pub reliable: f32,
-    /// Where it is not, and the paint comes from what looks alike.
-    pub doubtful: f32,
-}
-
-impl Default for Detail {
-    fn default() -> Self {
-        Detail { reliable: 0.1, doubtful: 0.7 }
-    }
-}
-
-/// What differs from its mean over a square of side `2 FINE + 1` pixels is fine detail.
-pub(crate) const FINE: usize = 4;
 /// Share of its age that paint keeps where the motion is not reliable: it comes from a place that looks alike.
 const KEPT_AGE: f32 = 0.3;
 /// Reliability at and below which paint counts as fresh, and at and above which it ages undisturbed.
@@ -113,6 +97,8 @@ pub struct Carrier {
     mask: Vec<f32>,
     /// How much of the frame's unexplained fine detail the paint covers, in `[0, 1]`.
     cover: Vec<f32>,
+    /// How far the paint is smoothed when it is carried, in `[0, 1]`.
+    softness: Vec<f32>,
     /// Scratch: (3, h, w) three times, (h, w) twice.
     difference: Vec<f32>,
     carried: Vec<f32>,
@@ -135,6 +121,7 @@ impl Carrier {
             age: plane(),
             mask: plane(),
             cover: plane(),
+            softness: plane(),
             difference: planes(),
             carried: planes(),
             explained: planes(),
@@ -197,7 +184,8 @@ impl Carrier {
                     long_term.remember(before, &self.difference, &self.age);
                 }
                 self.grow_old(seen);
-                self.set_cover(seen);
+                self.set_detail(seen);
+                self.soften();
                 self.cover_detail(seen);
                 if let Some(long_term) = &mut self.long_term {
                     long_term.fill(seen.frame, &mut self.mask, &mut self.carried, &mut self.age)?;
@@ -217,13 +205,18 @@ impl Carrier {
     pub fn pace(&mut self, steps: usize, seen: &Seen, state: &mut dyn State) {
         self.mask.copy_from_slice(seen.mask);
         self.grow_old(seen);
-        self.set_cover(seen);
+        self.set_detail(seen);
         self.set_gains(seen, state, steps);
     }
 
     /// How much of the fine detail that the motion does not explain was covered in the last start, 0 to 1, (h, w).
     pub fn cover(&self) -> &[f32] {
         &self.cover
+    }
+
+    /// How far the fine detail of the carried paint was smoothed away in the last start, 0 to 1, (h, w).
+    pub fn softness(&self) -> &[f32] {
+        &self.softness
     }
 
     /// The steps that were just spent on every pixel.
@@ -235,33 +228,6 @@ impl Carrier {
     fn take_difference(&mut self, picture: &[f32], before: &[f32]) {
         for ((d, x), c) in self.difference.iter_mut().zip(picture).zip(before) {
             *d = x - c;
-        }
-    }
-
-    /// As [`Detail`] says; what is still is held to the bit.
-    fn set_cover(&mut self, seen: &Seen) {
-        let Detail { reliable, doubtful } = self.detail;
-        for ((cover, mask), still) in self.cover.iter_mut().zip(seen.mask).zip(seen.still) {
-            let shown = doubtful + (reliable - doubtful) * trust(*mask);
-            *cover = (1.0 - still) * (1.0 - shown);
-        }
-    }
-
-    /// Takes from the carried difference the fine detail that the frame has and the motion does not explain, where the paint
-    /// covers it.
-    fn cover_detail(&mut self, seen: &Seen) {
-        let area = self.size.area();
-        let planes = self.explained.chunks_exact_mut(area).zip(seen.frame.chunks_exact(area));
-        for ((residual, frame), carried) in planes.zip(self.carried.chunks_exact_mut(area)) {
-            for (residual, frame) in residual.iter_mut().zip(frame) {
-                *residual = frame - *residual;
-            }
-            self.coarse.copy_from_slice(residual);
-            box_mean(&mut self.coarse, &mut self.plane, self.size, FINE);
-            for (((d, residual), coarse), cover) in carried.iter_mut().zip(residual).zip(&self.coarse).zip(&self.cover)
-            {
-                *d -= cover * (*residual - coarse);
-            }
         }
     }
 
@@ -371,13 +337,31 @@ mod tests {
 
     #[test]
     fn fine_detail_stays_under_the_paint_and_light_shows_at_once() {
-        let (none, all) = (Detail { reliable: 0.0, doubtful: 1.0 }, Detail { reliable: 1.0, doubtful: 0.0 });
+        let (none, all) = (
+            Detail { reliable: 0.0, doubtful: 1.0, smoothed: 0.0 },
+            Detail { reliable: 1.0, doubtful: 0.0, smoothed: 0.0 },
+        );
         let frame = checkered(0.5, 0.1);
         for (detail, mask, expected) in [(none, 1.0, 0.0), (all, 1.0, 0.2), (none, 0.0, 0.2), (all, 0.0, 0.0)] {
             let picture = start(&frame, detail, mask, 0.0);
             assert!((contrast(&picture) - expected).abs() < 0.01, "{detail:?}, mask {mask}: {}", contrast(&picture));
             let mean = picture.iter().sum::<f32>() / picture.len() as f32;
             assert!((mean - (0.5 + PAINT)).abs() < 0.005, "{detail:?}, mask {mask}: the new light is {mean}");
+        }
+    }
+
+    #[test]
+    fn paint_from_elsewhere_loses_its_specks_and_the_other_nothing() {
+        let mut carrier = Carrier::new(SIZE, Pace::default(), Detail { smoothed: 0.5, ..Detail::default() }, None);
+        let (frame, backward, still) = (vec![0.4; 3 * AREA], FlowField::new(SIZE), vec![0.0; AREA]);
+        for (mask, expected) in [(1.0, 0.2), (0.0, 0.1)] {
+            let mask = vec![mask; AREA];
+            let seen = Seen { frame: &frame, backward: &backward, mask: &mask, still: &still, cut: false };
+            carrier.carried = checkered(0.0, 0.1);
+            carrier.set_detail(&seen);
+            carrier.soften();
+            let left = contrast(&carrier.carried);
+            assert!((left - expected).abs() < 0.01, "mask {}: {left}", mask[0]);
         }
     }
 

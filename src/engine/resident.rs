@@ -1,5 +1,5 @@
 //! Optimization that stays on the device: picture, optimizer's state, frame, targets and features lie in its memory from
-//! the first frame to the last. For a frame go up the frame, its flow and three planes of one channel; down comes the
+//! the first frame to the last. For a frame go up the frame, its flow and five planes of one channel; down comes the
 //! picture.
 //!
 //! The same objective and optimizer as [`super::host`] and [`crate::optim::adam`], which it is tested against, but
@@ -21,7 +21,7 @@ use crate::{
     motion::FlowField,
     net::{
         bound::PingPong,
-        carry::{self, BEFORE, COVER, FLOW, FRAME, SHARE},
+        carry::{self, BEFORE, COVER, FLOW, FRAME, SHARE, SOFTNESS},
         graph::{PICTURE, Storage},
         iteration::{self, ANCHOR, CONTENT_SCALE, Factors, STATE, next},
         session::{BoundGraph, Device, Precision, Runtime, tensor},
@@ -41,6 +41,8 @@ pub struct Start<'a> {
     pub share: &'a [f32],
     /// In 0..1: how much of the frame's fine detail that the motion does not explain is covered by the paint.
     pub cover: &'a [f32],
+    /// In 0..1: how far the carried paint's own fine detail is smoothed away.
+    pub softness: &'a [f32],
     /// Factors on the optimizer's rate.
     pub gains: &'a [f32],
     /// In 0..1: where the temporal cost holds the picture.
@@ -104,6 +106,7 @@ impl Resident {
         carry.read(FLOW, &memory.flow)?;
         carry.read(SHARE, &memory.share)?;
         carry.read(COVER, &memory.cover)?;
+        carry.read(SOFTNESS, &memory.softness)?;
         carry.write(ANCHOR, &mut memory.anchor)?;
         let taps = vgg.taps.len();
         Ok(Resident {
@@ -199,6 +202,7 @@ impl Resident {
         let planes = [
             (start.share, &mut self.memory.share),
             (start.cover, &mut self.memory.cover),
+            (start.softness, &mut self.memory.softness),
             (start.gains, &mut self.memory.gains),
             (start.reliability, &mut self.memory.reliability),
         ];

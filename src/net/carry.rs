@@ -17,7 +17,7 @@ use crate::{
     engine::Units,
     frame::Size,
     motion::warp::{POLE, SNAP},
-    warm_start::FINE,
+    warm_start::{FINE, SOFT},
 };
 
 /// The frame: RGB, 0..1, (1, 3, H, W).
@@ -30,6 +30,8 @@ pub const FLOW: &str = "flow";
 pub const SHARE: &str = "share";
 /// The share of the frame's unexplained fine detail that the paint covers, in 0..1: (1, 1, H, W).
 pub const COVER: &str = "cover";
+/// How far the carried paint's own fine detail is smoothed away, in 0..1: (1, 1, H, W).
+pub const SOFTNESS: &str = "softness";
 
 /// Frame in; the content features P as they are stored, and the scale of the content cost out.
 pub fn look(vgg: &Vgg, size: Size, units: Units, storage: Storage) -> Vec<u8> {
@@ -67,8 +69,8 @@ pub fn look(vgg: &Vgg, size: Size, units: Units, storage: Storage) -> Vec<u8> {
     graph.finish()
 }
 
-/// Frame, frame before, flow, share, cover, picture and state in; the picture that the frame's steps start from (twice: it is
-/// the temporal cost's anchor too) and the state carried out: `c_t + share * (warp(x_{t-1} - c_{t-1}) - cover * fine)` and
+/// Frame, frame before, flow, share, cover, softness, picture and state in; the picture that the frame's steps start from (twice: it is
+/// the temporal cost's anchor too) and the state carried out: `c_t + share * (soften(warp(x_{t-1} - c_{t-1})) - cover * fine)` and
 /// `share * warp(state)`. `fine` is the fine detail of `c_t - warp(c_{t-1})`, as in [`crate::warm_start`].
 pub fn carry(size: Size) -> Vec<u8> {
     let mut graph = GraphWriter::new();
@@ -76,7 +78,7 @@ pub fn carry(size: Size) -> Vec<u8> {
         graph.input(name, &[1, 3, size.height, size.width]);
     }
     graph.input(FLOW, &[1, 2, size.height, size.width]);
-    for name in [SHARE, COVER] {
+    for name in [SHARE, COVER, SOFTNESS] {
         graph.input(name, &[1, 1, size.height, size.width]);
     }
     for name in [PICTURE].into_iter().chain(STATE) {
@@ -91,9 +93,13 @@ pub fn carry(size: Size) -> Vec<u8> {
     let both = graph.node("Concat", &[&difference, BEFORE], "difference_and_before", &channels);
     let warped = write_spline(&mut graph, size, &both, &across, &down);
     graph.node_in("", "Split", &[&warped], &["difference_carried", "before_carried"], &channels);
-    let fine = write_fine_detail(&mut graph, "before_carried");
+    let residual = graph.node("Sub", &[FRAME, "before_carried"], "residual", &[]);
+    let fine = write_fine_detail(&mut graph, &residual, FINE);
     let covered = graph.node("Mul", &[&fine, COVER], "detail_covered", &[]);
-    let carried = graph.node("Sub", &["difference_carried", &covered], "difference_covering", &[]);
+    let own = write_fine_detail(&mut graph, "difference_carried", SOFT);
+    let lost = graph.node("Mul", &[&own, SOFTNESS], "difference_lost", &[]);
+    let softened = graph.node("Sub", &["difference_carried", &lost], "difference_softened", &[]);
+    let carried = graph.node("Sub", &[&softened, &covered], "difference_covering", &[]);
     let carried = graph.node("Mul", &[&carried, SHARE], "difference_shared", &[]);
     let started = graph.node("Add", &[FRAME, &carried], "started", &[]);
     let start = write_clamp(&mut graph, &started, &next(PICTURE));
@@ -115,15 +121,15 @@ pub fn carry(size: Size) -> Vec<u8> {
     graph.finish()
 }
 
-/// What the motion does not explain of the frame, less its mean over a square, the border repeated.
-fn write_fine_detail(graph: &mut GraphWriter, explained: &str) -> String {
-    let residual = graph.node("Sub", &[FRAME, explained], "residual", &[]);
-    let (reach, side) = (FINE as i64, 2 * FINE as i64 + 1);
-    let pads = graph.integers("fine_pads", &[0, 0, reach, reach, 0, 0, reach, reach]);
-    let padded = graph.node("Pad", &[&residual, &pads], "residual_padded", &[("mode", Attribute::Text("edge"))]);
+/// A picture less its mean over a square of side `2 reach + 1`, the border repeated.
+fn write_fine_detail(graph: &mut GraphWriter, of: &str, reach: usize) -> String {
+    let (pads, side) = (reach as i64, 2 * reach as i64 + 1);
+    let pads = graph.integers(&format!("{of}_pads"), &[0, 0, pads, pads, 0, 0, pads, pads]);
+    let edge = [("mode", Attribute::Text("edge"))];
+    let padded = graph.node("Pad", &[of, &pads], &format!("{of}_padded"), &edge);
     let window = [("kernel_shape", Attribute::Ints(vec![side, side]))];
-    let coarse = graph.node("AveragePool", &[&padded], "residual_coarse", &window);
-    graph.node("Sub", &[&residual, &coarse], "residual_fine", &[])
+    let coarse = graph.node("AveragePool", &[&padded], &format!("{of}_coarse"), &window);
+    graph.node("Sub", &[of, &coarse], &format!("{of}_fine"), &[])
 }
 
 /// One of the picture's directions.

@@ -146,8 +146,8 @@ impl Canvas {
     }
 
     /// The steps that follow start from here, after the motion that was `seen`: from the canvas's picture, or where
-    /// `on_device` from what the device makes of its own, with the paint's `cover` (as [`Start::cover`]).
-    pub fn start(&mut self, seen: &Seen, cover: &[f32], on_device: bool) -> Result<()> {
+    /// `on_device` from what the device makes of its own, with the paint's `cover` and `softness` (as in [`Start`]).
+    pub fn start(&mut self, seen: &Seen, [cover, softness]: [&[f32]; 2], on_device: bool) -> Result<()> {
         match &mut self.solver {
             Solver::Host { start, .. } => start.assign(&self.picture),
             Solver::Device { resident, remote, ones, .. } if !remote.anew => {
@@ -156,6 +156,7 @@ impl Canvas {
                     flow: seen.backward,
                     share: ones,
                     cover,
+                    softness,
                     gains: &remote.gains,
                     reliability: seen.mask,
                 })?;

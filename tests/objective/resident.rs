@@ -38,8 +38,9 @@ const GAMMA: f64 = 30.0;
 struct Motion {
     flow: FlowField,
     share: Vec<f32>,
-    /// None here: the stylizer's own is compared below.
+    /// None here, and nothing smoothed: the stylizer's own are compared below.
     cover: Vec<f32>,
+    softness: Vec<f32>,
     gains: Vec<f32>,
     reliability: Vec<f32>,
 }
@@ -58,12 +59,13 @@ impl Motion {
             };
         }
         let mut plane = || (0..size.area()).map(|_| random.f32()).collect::<Vec<f32>>();
-        Motion { flow, share: plane(), cover: vec![0.0; size.area()], gains: plane(), reliability: plane() }
+        let none = || vec![0.0; size.area()];
+        Motion { flow, share: plane(), cover: none(), softness: none(), gains: plane(), reliability: plane() }
     }
 
     fn start<'a>(&'a self, frame: ArrayView3<'a, f32>) -> Start<'a> {
-        let Motion { flow, share, cover, gains, reliability } = self;
-        Start { frame, flow, share, cover, gains, reliability }
+        let Motion { flow, share, cover, softness, gains, reliability } = self;
+        Start { frame, flow, share, cover, softness, gains, reliability }
     }
 }
 
