@@ -19,7 +19,7 @@ pub struct Detail {
 
 impl Default for Detail {
     fn default() -> Self {
-        Detail { reliable: 0.1, doubtful: 0.2, smoothed: 0.4 }
+        Detail { reliable: 0.1, doubtful: 0.5, smoothed: 0.25 }
     }
 }
 

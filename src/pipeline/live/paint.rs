@@ -156,7 +156,7 @@ impl Paint {
         if !easel.waiting && easel.blend.is_none() {
             let order = if wanted != easel.size {
                 let settings = self.settings_now(&controls, rung);
-                Some(Order::Canvas { size: wanted, style: controls.style, settings })
+                Some(Order::Canvas { size: wanted, style: controls.style, settings: Box::new(settings) })
             } else if controls.style != easel.style {
                 Some(Order::Style { size: easel.size, style: controls.style })
             } else {

@@ -21,7 +21,7 @@ pub struct Choice {
 /// Something to be built.
 pub(super) enum Order {
     /// A stylizer for frames of this size in this style.
-    Canvas { size: Size, style: usize, settings: Settings },
+    Canvas { size: Size, style: usize, settings: Box<Settings> },
     /// A style for frames of this size.
     Style { size: Size, style: usize },
 }
@@ -61,7 +61,7 @@ impl Workshop {
         while let Some(order) = orders.receive() {
             let item = match order {
                 Order::Canvas { size, style, settings } => {
-                    let stylizer = Box::new(self.canvas(size, style, settings)?);
+                    let stylizer = Box::new(self.canvas(size, style, *settings)?);
                     Made::Canvas { size, style, stylizer }
                 }
                 Order::Style { size, style } => {
