@@ -26,7 +26,7 @@ pub struct ReliabilitySettings {
     pub photometric: f32,
     /// Mean difference of luma, in standard deviations of the noise, up to which a place is still.
     pub still: f32,
-    /// Motion of the camera, pixels a frame, from which on nothing is still: flat ground looks alike wherever it is, and
+    /// Motion of the camera, pixels a frame, above 0, from which on nothing is still: flat ground looks alike wherever it is, and
     /// paint held there would stay on the screen while the scene moves on.
     pub camera: f32,
 }

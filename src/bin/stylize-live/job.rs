@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, bail};
 use stylize::{
     frame::Size,
-    pipeline::live::{self, Choice, Controls, Feed, Panel, Setup, View},
+    pipeline::live::{self, Choice, Controls, Feed, Panel, Setup},
     source::{self, SourceOptions},
 };
 
@@ -30,17 +30,12 @@ pub fn run(args: &Args, stop: &AtomicBool) -> anyhow::Result<()> {
     let styles = paintings.map(|(painting, name)| Choice { name: name.clone(), picture: painting.picture }).collect();
     let statistics = Statistics::create(args.stats.as_deref())?;
     let panel = Arc::new(Panel::new(Controls {
-        style: 0,
-        balance: settings.balance,
         size: args.work_size,
         steps: args.steps,
         keep_colours: args.keep_colours,
-        view: View::Painted,
         mirror: args.mirror,
-        paused: false,
         recording: args.record.is_some(),
-        restarts: 0,
-        snapshots: 0,
+        ..Controls::new(settings.balance)
     }));
     let setup = Setup {
         feed: feed(args)?,

@@ -142,19 +142,7 @@ mod tests {
     use super::*;
 
     fn controls() -> Controls {
-        Controls {
-            style: 0,
-            balance: Balance::Strength(0.5),
-            size: None,
-            steps: None,
-            keep_colours: false,
-            view: View::Painted,
-            mirror: false,
-            paused: false,
-            recording: false,
-            restarts: 0,
-            snapshots: 0,
-        }
+        Controls::new(Balance::Strength(0.5))
     }
 
     #[test]

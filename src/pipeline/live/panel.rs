@@ -59,6 +59,25 @@ pub struct Controls {
     pub snapshots: u64,
 }
 
+impl Controls {
+    /// The first style in this balance, size and steps left to the controller, everything else off.
+    pub fn new(balance: Balance) -> Self {
+        Controls {
+            style: 0,
+            balance,
+            size: None,
+            steps: None,
+            keep_colours: false,
+            view: View::default(),
+            mirror: false,
+            paused: false,
+            recording: false,
+            restarts: 0,
+            snapshots: 0,
+        }
+    }
+}
+
 /// How the source is doing.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Health {

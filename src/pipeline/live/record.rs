@@ -200,10 +200,7 @@ mod tests {
         use std::time::Instant;
 
         use crate::{
-            pipeline::{
-                link::Link,
-                live::{Controls, View},
-            },
+            pipeline::{link::Link, live::Controls},
             settings::Balance,
             source::{self, SourceOptions},
         };
@@ -215,19 +212,7 @@ mod tests {
             sender.send(Arc::new(Shown { frame, captured: Instant::now(), record: number < 20 })).expect("it is open");
         }
         drop(sender);
-        let controls = Controls {
-            style: 0,
-            balance: Balance::Strength(0.5),
-            size: None,
-            steps: None,
-            keep_colours: false,
-            view: View::Painted,
-            mirror: false,
-            paused: false,
-            recording: true,
-            restarts: 0,
-            snapshots: 0,
-        };
+        let controls = Controls { recording: true, ..Controls::new(Balance::Strength(0.5)) };
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("out.mp4");
         let panel = Arc::new(Panel::new(controls));
