@@ -41,6 +41,8 @@ pub struct Settings {
     pub size: usize,
     /// Optimizer steps for each frame.
     pub steps: usize,
+    /// Every so many frames one takes these steps; the frames between have its paint carried to them and no more.
+    pub step_every: usize,
     /// Optimizer steps for the first frame, and after a cut: half of them spent on smaller pictures.
     pub first_steps: usize,
     /// Passes over a video, forward and backward in turn; each takes `steps` for each frame.
@@ -96,6 +98,7 @@ impl Default for Settings {
         Settings {
             size: 400,
             steps: 3,
+            step_every: 1,
             first_steps: 100,
             passes: 1,
             balance: Balance::Strength(0.5),
@@ -116,6 +119,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Optimizer steps for each frame, on average.
+    pub fn steps_a_frame(&self) -> f32 {
+        self.steps as f32 / self.step_every as f32
+    }
+
     /// Checks every setting against its range.
     ///
     /// # Errors
@@ -123,6 +131,7 @@ impl Settings {
     pub fn validate(&self) -> Result<()> {
         within("size", self.size as f64, 32.0, 8192.0, "between 32 and 8192 pixels")?;
         within("steps", self.steps as f64, 1.0, 1e5, "between 1 and 100000")?;
+        within("step-every", self.step_every as f64, 1.0, 100.0, "between 1 and 100")?;
         within("first-steps", self.first_steps as f64, 1.0, 1e5, "between 1 and 100000")?;
         within("multi-pass", self.passes as f64, 1.0, 100.0, "between 1 and 100")?;
         within("tv", self.tv, 0.0, 1e6, "between 0 and 1e6")?;
@@ -168,6 +177,7 @@ mod tests {
         let wrong = [
             (Settings { size: 0, ..Settings::default() }, "--size"),
             (Settings { steps: 0, ..Settings::default() }, "--steps"),
+            (Settings { step_every: 0, ..Settings::default() }, "--step-every"),
             (Settings { detail: f64::NAN, ..Settings::default() }, "--detail"),
             (Settings { balance: Balance::Strength(-0.1), ..Settings::default() }, "--strength"),
             (

@@ -55,6 +55,10 @@ pub struct Stylizer {
     /// Both from the first frame on.
     observer: Option<Observer>,
     carrier: Option<Carrier>,
+    /// Frames since the last one that took steps.
+    resting: usize,
+    /// Frames that are yet to take steps whatever `step_every` says.
+    eager: usize,
     /// What the canvases are measured against.
     style: Style,
     watch: Option<Watch>,
@@ -105,6 +109,8 @@ impl Stylizer {
             canvases: Vec::new(),
             observer: None,
             carrier: None,
+            resting: 0,
+            eager: 0,
             watch: None,
         })
     }
@@ -142,6 +148,9 @@ impl Stylizer {
         earlier: Option<ArrayView3<f32>>,
     ) -> Result<usize> {
         let seen = observer.observe(frame.as_slice().expect("standard layout"))?;
+        if seen.cut {
+            self.resting = 0;
+        }
         let held = ArrayView3::from_shape(frame.raw_dim(), seen.frame).expect("a frame of this size");
         match earlier {
             None if seen.cut => self.first_frame(held),
@@ -164,28 +173,45 @@ impl Stylizer {
 
     /// From the last solution, carried along the motion.
     fn next_frame(&mut self, frame: ArrayView3<f32>, seen: &Seen, earlier: Option<ArrayView3<f32>>) -> Result<usize> {
+        let (steps, rate) = (self.steps_now(), self.settings.steps_a_frame());
         let canvas = self.canvases.last_mut().expect("set_up makes canvases");
         let carrier = self.carrier.as_mut().expect("set_up makes it");
         // The device moves its own picture where that is all there is to a start.
         let on_device = canvas.solver.moves_picture() && earlier.is_none() && !self.settings.long_term;
         if on_device {
-            carrier.pace(self.settings.steps, seen, canvas.solver.state());
+            carrier.pace(rate, seen, canvas.solver.state());
         } else {
             let picture = canvas.picture.as_slice_mut().expect("tensors here are contiguous");
             let before = canvas.content.as_slice().expect("tensors here are contiguous");
             let earlier = earlier.as_ref().map(|earlier| earlier.as_slice().expect("tensors here are contiguous"));
             let pictures = Pictures { picture, before, earlier };
             let state = canvas.solver.state();
-            carrier.carry(self.settings.warm_start, self.settings.steps, pictures, seen, state)?;
+            carrier.carry(self.settings.warm_start, rate, pictures, seen, state)?;
         }
-        canvas.look_at(frame)?;
+        if steps > 0 {
+            canvas.look_at(frame)?;
+        } else {
+            canvas.content.assign(&frame);
+        }
         let temporal = (self.settings.temporal > 0.0).then_some((self.settings.temporal, carrier.mask()));
         canvas.start(seen, [carrier.cover(), carrier.softness()], on_device)?;
-        for _ in 0..self.settings.steps {
+        for _ in 0..steps {
             canvas.step(temporal)?;
         }
-        carrier.spent(self.settings.steps);
-        Ok(self.settings.steps)
+        carrier.spent(steps);
+        Ok(steps)
+    }
+
+    /// The steps that are due at this frame.
+    fn steps_now(&mut self) -> usize {
+        let eager = self.eager > 0;
+        self.eager = self.eager.saturating_sub(1);
+        self.resting += 1;
+        if self.resting < self.settings.step_every && !eager {
+            return 0;
+        }
+        self.resting = 0;
+        self.settings.steps
     }
 
     /// A first frame that an earlier pass has painted.

@@ -140,11 +140,11 @@ impl Carrier {
         }
     }
 
-    /// Makes the start for the frame that was `seen`, and sets the pace of the `steps` that follow.
+    /// Makes the start for the frame that was `seen`, and sets the pace of the steps that follow, `rate` of them a frame.
     pub fn carry(
         &mut self,
         how: WarmStart,
-        steps: usize,
+        rate: f32,
         pictures: Pictures,
         seen: &Seen,
         optimizer: &mut dyn State,
@@ -195,18 +195,18 @@ impl Carrier {
                     self.blend(picture, earlier);
                 }
                 self.carry_state(seen, optimizer);
-                self.set_gains(seen, optimizer, steps);
+                self.set_gains(seen, optimizer, rate);
             }
         }
         Ok(())
     }
 
     /// As [`Carrier::carry`] in the manner of [`WarmStart::Full`] where the device moves picture and state: the pace alone.
-    pub fn pace(&mut self, steps: usize, seen: &Seen, state: &mut dyn State) {
+    pub fn pace(&mut self, rate: f32, seen: &Seen, state: &mut dyn State) {
         self.mask.copy_from_slice(seen.mask);
         self.grow_old(seen);
         self.set_detail(seen);
-        self.set_gains(seen, state, steps);
+        self.set_gains(seen, state, rate);
     }
 
     /// How much of the fine detail that the motion does not explain was covered in the last start, 0 to 1, (h, w).
@@ -265,11 +265,11 @@ impl Carrier {
         }
     }
 
-    fn set_gains(&mut self, seen: &Seen, optimizer: &mut dyn State, steps: usize) {
+    fn set_gains(&mut self, seen: &Seen, optimizer: &mut dyn State, rate: f32) {
         let Some(gains) = optimizer.gains() else { return };
         let pace = self.pace;
         // More steps a frame are shorter ones: what a frame may change grows with their root.
-        let share = (steps as f32).sqrt().recip();
+        let share = rate.sqrt().recip();
         for plane in gains.chunks_exact_mut(self.size.area()) {
             for ((gain, age), still) in plane.iter_mut().zip(&self.age).zip(seen.still) {
                 let resting = pace.resting * (REST / (REST + age)).powi(2);
@@ -319,7 +319,7 @@ mod tests {
         let seen = Seen { frame, backward: &backward, mask: &mask, still: &still, cut: false };
         let pictures = Pictures { picture: &mut picture, before: &before, earlier: None };
         let mut optimizer = Adam::new(3 * AREA, 0.02);
-        carrier.carry(WarmStart::Full, 1, pictures, &seen, &mut optimizer).expect("sizes agree");
+        carrier.carry(WarmStart::Full, 1.0, pictures, &seen, &mut optimizer).expect("sizes agree");
         picture
     }
 

@@ -13,6 +13,9 @@ use crate::{
     tensor::Resampler,
 };
 
+/// Frames that each take steps after a change of style or strength.
+const EAGER: usize = 24;
+
 /// What paintings are reduced to: their Grams, by level of the pyramid for one frame size, and by tap.
 #[derive(Clone, Default)]
 pub struct Style {
@@ -86,16 +89,17 @@ impl Stylizer {
         self.soften();
     }
 
-    /// Old paint changes slowly; what it was painted for is no longer wanted.
+    /// Old paint changes slowly, and not in every frame; what it was painted for is no longer wanted.
     fn soften(&mut self) {
+        self.eager = EAGER;
         if let Some(carrier) = &mut self.carrier {
             carrier.begin(0);
         }
     }
 
-    /// Takes this many steps for each frame.
-    pub fn set_steps(&mut self, steps: usize) {
-        self.settings.steps = steps;
+    /// Takes this many steps, every so many frames.
+    pub fn set_steps(&mut self, steps: usize, every: usize) {
+        (self.settings.steps, self.settings.step_every) = (steps, every);
     }
 
     /// Goes on with another stylizer's picture, resampled to this one's size. Both must be [prepared](Self::prepare);

@@ -262,21 +262,24 @@ fn a_stylizer_paints_alike_on_the_device() {
             0.3 + 0.1 * c as f32 + 0.4 / (1.0 + (from - 12.0).exp()) + 0.05 * (0.4 * (x + 2 * y) as f32).sin()
         })
     };
-    let paint = |choice: Choice| {
+    let paint = |choice: Choice, step_every: usize| {
         let picture = embedded::style().expect("the style inside the program");
         let engines = Arc::new(Engines::new(runtime(), Arc::clone(&vgg), choice));
-        let settings = Settings { steps: 3, first_steps: 12, ..Settings::default() };
+        let settings = Settings { steps: 3, step_every, first_steps: 12, ..Settings::default() };
         let paintings = vec![Painting { picture, weight: 1.0 }];
         let mut stylizer = Stylizer::with_engines(engines, runtime(), Arc::clone(&vgg), paintings, settings)
             .expect("settings that are valid");
         let paint = |time: u8| {
             let painted = stylizer.paint(frame(f32::from(time)).view()).expect("a frame");
-            (painted.picture.clone(), painted.losses.clone())
+            (painted.picture.clone(), painted.losses.clone(), painted.steps)
         };
-        (0..4).map(paint).collect::<Vec<_>>()
+        (0..5).map(paint).collect::<Vec<_>>()
     };
-    let frames = paint(Choice::Host).into_iter().zip(paint(Choice::Resident)).enumerate();
-    for (index, ((host, a), (resident, b))) in frames {
+    let pairs = |step_every| paint(Choice::Host, step_every).into_iter().zip(paint(Choice::Resident, step_every));
+    let every = [(1, [12, 3, 3, 3, 3]), (2, [12, 0, 3, 0, 3])];
+    let frames = every.into_iter().flat_map(|(n, steps)| pairs(n).zip(steps).enumerate());
+    for (index, (((host, a, taken), (resident, b, _)), steps)) in frames {
+        assert_eq!(taken, steps, "steps of frame {index}");
         let error = relative_l2(&resident, &host.mapv(f64::from));
         eprintln!("frame {index}: relative L2 {error:.1e}, losses {} and {}", a.total, b.total);
         assert!(error < 1e-3, "frame {index}: relative L2 {error:.1e}");

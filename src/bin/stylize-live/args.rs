@@ -58,6 +58,10 @@ pub struct Args {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub steps: Option<usize>,
 
+    /// Take these steps every N frames; those between have the paint carried to them and no more
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub step_every: Option<usize>,
+
     /// How much of the frame's fine detail the enlarged picture shows, 0 to 1
     #[arg(long, value_name = "D", allow_negative_numbers = true)]
     pub detail: Option<f64>,
@@ -121,6 +125,7 @@ impl Args {
         Settings {
             size: self.work_size.unwrap_or(START_SIZE),
             steps: self.steps.unwrap_or(1),
+            step_every: self.step_every.unwrap_or(if self.steps.is_some() { 1 } else { 2 }),
             first_steps: FIRST_STEPS,
             flow: DisSettings::FAST,
             balance: self.balance.balance(Balance::Strength(0.5)),

@@ -32,6 +32,7 @@ pub fn run(args: &Args, stop: &AtomicBool) -> anyhow::Result<()> {
     let panel = Arc::new(Panel::new(Controls {
         size: args.work_size,
         steps: args.steps,
+        step_every: args.step_every,
         keep_colours: args.keep_colours,
         mirror: args.mirror,
         recording: args.record.is_some(),

@@ -92,7 +92,12 @@ impl Statistics {
         let dropped = second.dropped;
         vec![
             format!("{:.0} fps in, {:.0} shown, {:.0} painted", second.fps_in, second.fps_out, second.fps_painted),
-            format!("{} pixels, {:.0} steps, {:.0} ms", second.size, second.steps, second.paint.p50),
+            format!(
+                "{} pixels, {} steps, {:.0} ms",
+                second.size,
+                (10.0 * second.steps).round() / 10.0,
+                second.paint.p50
+            ),
             format!("latency {:.0} ms, paint {:.0} ms old", second.latency.p50, second.paint_age.p50),
             format!("{}, {}", styles[controls.style], crate::keys::balance(controls.balance)),
             format!("not painted {}, not shown {}", dropped.paint, dropped.compose + dropped.window),

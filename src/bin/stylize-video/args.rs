@@ -39,6 +39,10 @@ pub struct Args {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub steps: Option<usize>,
 
+    /// Take these steps every N frames; those between have the paint carried to them and no more: faster
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub step_every: Option<usize>,
+
     /// Optimizer steps for the first frame, after a cut, and for a picture
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub first_steps: Option<usize>,
@@ -208,6 +212,7 @@ impl Args {
         Settings {
             size: self.size.unwrap_or(preset.size),
             steps,
+            step_every: self.step_every.unwrap_or(preset.step_every),
             flow: DisSettings::for_steps(steps),
             first_steps: self.first_steps.unwrap_or(preset.first_steps),
             long_term: self.long_term || preset.long_term,

@@ -75,7 +75,7 @@ pub struct Setup {
     pub network: Arc<Vgg>,
     /// At least one; [`Controls::style`] walks through them.
     pub styles: Vec<Choice>,
-    /// Size and steps are where the controller starts.
+    /// Size and steps, and every how many frames they are taken, are where the controller starts.
     pub settings: Settings,
     /// The name of the first recording.
     pub record: Option<PathBuf>,

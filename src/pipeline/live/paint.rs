@@ -100,7 +100,7 @@ impl Paint {
             if self.out.send(Painted { content, picture, at: shot.at }).is_err() {
                 break;
             }
-            if steps == planned && !easel.waiting && easel.blend.is_none() {
+            if steps <= planned && !easel.waiting && easel.blend.is_none() {
                 let largest = full.width.max(full.height);
                 easel.controller.frame(Instant::now(), took, shot.period, largest);
             }
@@ -109,8 +109,12 @@ impl Paint {
     }
 
     fn set_up(&self, full: Size, controls: &Controls) -> Result<Easel> {
-        let mut controller = Controller::new(Rung { size: self.settings.size, steps: self.settings.steps });
-        let rung = controller.fix(controls.size, controls.steps);
+        let mut controller = Controller::new(Rung {
+            size: self.settings.size,
+            steps: self.settings.steps,
+            every: self.settings.step_every,
+        });
+        let rung = controller.fix(controls.size, controls.steps, controls.step_every);
         let size = full.fit_longer(rung.size);
         let settings = self.settings_now(controls, rung);
         let mut stylizer = self.workshop.canvas(size, controls.style, settings)?;
@@ -132,14 +136,15 @@ impl Paint {
     }
 
     fn settings_now(&self, controls: &Controls, rung: Rung) -> Settings {
-        Settings { balance: controls.balance, steps: rung.steps, size: rung.size, ..self.settings.clone() }
+        let Rung { size, steps, every: step_every } = rung;
+        Settings { balance: controls.balance, size, steps, step_every, ..self.settings.clone() }
     }
 
     /// Brings the easel to what is wanted: at once where that is cheap, otherwise by ordering it and taking what is ready.
     fn follow(&self, easel: &mut Easel, controls: Controls, full: Size) -> Result<()> {
         self.take_delivery(easel, &controls)?;
-        let rung = easel.controller.fix(controls.size, controls.steps);
-        easel.stylizer.set_steps(rung.steps);
+        let rung = easel.controller.fix(controls.size, controls.steps, controls.step_every);
+        easel.stylizer.set_steps(rung.steps, rung.every);
         if controls.balance != easel.controls.balance {
             easel.stylizer.set_balance(controls.balance);
         }

@@ -48,6 +48,8 @@ pub struct Controls {
     pub size: Option<usize>,
     /// Steps for each frame; None leaves them to the controller.
     pub steps: Option<usize>,
+    /// Every how many frames they are taken; None is in each where `steps` are given, else left to the controller.
+    pub step_every: Option<usize>,
     pub keep_colours: bool,
     pub view: View,
     pub mirror: bool,
@@ -67,6 +69,7 @@ impl Controls {
             balance,
             size: None,
             steps: None,
+            step_every: None,
             keep_colours: false,
             view: View::default(),
             mirror: false,
