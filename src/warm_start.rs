@@ -13,15 +13,17 @@
 
 mod detail;
 mod long_term;
+mod stale;
 
 pub use detail::Detail;
-pub(crate) use detail::{FINE, SOFT};
+pub(crate) use detail::FINE;
 pub use long_term::LongTerm;
+use stale::LOOKS;
 
 use crate::{
     error::Result,
     frame::Size,
-    motion::{BundleWarp, Kernel, Seen, SplineWarp, warp},
+    motion::{BundleWarp, Seen, SplineWarp},
     optim::State,
 };
 
@@ -99,6 +101,13 @@ pub struct Carrier {
     cover: Vec<f32>,
     /// How far the paint is smoothed when it is carried, in `[0, 1]`.
     softness: Vec<f32>,
+    /// What the frame looks like near each pixel, and what it looked like where that pixel's paint was made: `LOOKS` planes each.
+    looks: Vec<f32>,
+    made_for: Vec<f32>,
+    /// Whether the latter is to begin anew.
+    forgotten: bool,
+    /// How far each pixel's paint has outlived what it was made for, in `[0, 1]`.
+    stale: Vec<f32>,
     /// Scratch: (3, h, w) three times, (h, w) twice.
     difference: Vec<f32>,
     carried: Vec<f32>,
@@ -122,6 +131,10 @@ impl Carrier {
             mask: plane(),
             cover: plane(),
             softness: plane(),
+            looks: vec![0.0; LOOKS * size.area()],
+            made_for: vec![0.0; LOOKS * size.area()],
+            forgotten: true,
+            stale: plane(),
             difference: planes(),
             carried: planes(),
             explained: planes(),
@@ -135,6 +148,7 @@ impl Carrier {
     /// A first frame was painted in so many steps.
     pub fn begin(&mut self, steps: usize) {
         self.age.fill(steps as f32);
+        self.forgotten = true;
         if let Some(long_term) = &mut self.long_term {
             long_term.forget();
         }
@@ -184,6 +198,7 @@ impl Carrier {
                     long_term.remember(before, &self.difference, &self.age);
                 }
                 self.grow_old(seen);
+                self.find_stale(seen);
                 self.set_detail(seen);
                 self.soften();
                 self.cover_detail(seen);
@@ -205,6 +220,7 @@ impl Carrier {
     pub fn pace(&mut self, rate: f32, seen: &Seen, state: &mut dyn State) {
         self.mask.copy_from_slice(seen.mask);
         self.grow_old(seen);
+        self.find_stale(seen);
         self.set_detail(seen);
         self.set_gains(seen, state, rate);
     }
@@ -259,9 +275,11 @@ impl Carrier {
     }
 
     fn grow_old(&mut self, seen: &Seen) {
-        warp(&self.age, seen.backward, Kernel::Bilinear, &mut self.plane);
-        for ((age, from), mask) in self.age.iter_mut().zip(&self.plane).zip(seen.mask) {
-            *age = *from * (KEPT_AGE + (1.0 - KEPT_AGE) * trust(*mask));
+        let mut past: Vec<&mut [f32]> = self.made_for.chunks_exact_mut(self.size.area()).collect();
+        past.push(&mut self.age);
+        self.bundle.warp(&mut past, seen.backward);
+        for (age, mask) in self.age.iter_mut().zip(seen.mask) {
+            *age *= KEPT_AGE + (1.0 - KEPT_AGE) * trust(*mask);
         }
     }
 

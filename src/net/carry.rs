@@ -17,7 +17,7 @@ use crate::{
     engine::Units,
     frame::Size,
     motion::warp::{POLE, SNAP},
-    warm_start::{FINE, SOFT},
+    warm_start::FINE,
 };
 
 /// The frame: RGB, 0..1, (1, 3, H, W).
@@ -94,9 +94,9 @@ pub fn carry(size: Size) -> Vec<u8> {
     let warped = write_spline(&mut graph, size, &both, &across, &down);
     graph.node_in("", "Split", &[&warped], &["difference_carried", "before_carried"], &channels);
     let residual = graph.node("Sub", &[FRAME, "before_carried"], "residual", &[]);
-    let fine = write_fine_detail(&mut graph, &residual, FINE);
+    let fine = write_fine_detail(&mut graph, &residual);
     let covered = graph.node("Mul", &[&fine, COVER], "detail_covered", &[]);
-    let own = write_fine_detail(&mut graph, "difference_carried", SOFT);
+    let own = write_fine_detail(&mut graph, "difference_carried");
     let lost = graph.node("Mul", &[&own, SOFTNESS], "difference_lost", &[]);
     let softened = graph.node("Sub", &["difference_carried", &lost], "difference_softened", &[]);
     let carried = graph.node("Sub", &[&softened, &covered], "difference_covering", &[]);
@@ -121,9 +121,9 @@ pub fn carry(size: Size) -> Vec<u8> {
     graph.finish()
 }
 
-/// A picture less its mean over a square of side `2 reach + 1`, the border repeated.
-fn write_fine_detail(graph: &mut GraphWriter, of: &str, reach: usize) -> String {
-    let (pads, side) = (reach as i64, 2 * reach as i64 + 1);
+/// A picture less its mean over a square of side `2 FINE + 1`, the border repeated.
+fn write_fine_detail(graph: &mut GraphWriter, of: &str) -> String {
+    let (pads, side) = (FINE as i64, 2 * FINE as i64 + 1);
     let pads = graph.integers(&format!("{of}_pads"), &[0, 0, pads, pads, 0, 0, pads, pads]);
     let edge = [("mode", Attribute::Text("edge"))];
     let padded = graph.node("Pad", &[of, &pads], &format!("{of}_padded"), &edge);

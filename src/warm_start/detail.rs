@@ -12,8 +12,8 @@ pub struct Detail {
     pub reliable: f32,
     /// Where it is not, and the paint comes from what looks alike.
     pub doubtful: f32,
-    /// Share of the carried paint's own fine detail that is left out where the motion is not reliable: it was made for another
-    /// place, and what is pieced together from many places frame after frame turns into specks.
+    /// Share of the carried paint's own fine detail that is left out where it was made for another place, or for what is no
+    /// longer there: strokes around nothing are ghosts, and what is pieced together from many places turns into specks.
     pub smoothed: f32,
 }
 
@@ -25,18 +25,16 @@ impl Default for Detail {
 
 /// What differs from its mean over a square of side `2 FINE + 1` pixels is fine detail.
 pub(crate) const FINE: usize = 4;
-/// The same of the carried paint, whose strokes are to stay.
-pub(crate) const SOFT: usize = 2;
 
 impl Carrier {
     /// As [`Detail`] says; what is still is held to the bit.
     pub(super) fn set_detail(&mut self, seen: &Seen) {
         let Detail { reliable, doubtful, smoothed } = self.detail;
-        let planes = self.cover.iter_mut().zip(&mut self.softness);
-        for (((cover, softness), mask), still) in planes.zip(seen.mask).zip(seen.still) {
+        let planes = self.cover.iter_mut().zip(&mut self.softness).zip(&self.stale);
+        for ((((cover, softness), stale), mask), still) in planes.zip(seen.mask).zip(seen.still) {
             let trust = trust(*mask);
             *cover = (1.0 - still) * (1.0 - doubtful - (reliable - doubtful) * trust);
-            *softness = smoothed * (1.0 - trust);
+            *softness = smoothed * (1.0 - trust).max(*stale);
         }
     }
 
@@ -44,7 +42,7 @@ impl Carrier {
     pub(super) fn soften(&mut self) {
         for carried in self.carried.chunks_exact_mut(self.size.area()) {
             self.coarse.copy_from_slice(carried);
-            box_mean(&mut self.coarse, &mut self.plane, self.size, SOFT);
+            box_mean(&mut self.coarse, &mut self.plane, self.size, FINE);
             for ((d, coarse), softness) in carried.iter_mut().zip(&self.coarse).zip(&self.softness) {
                 *d += softness * (coarse - *d);
             }
