@@ -204,10 +204,12 @@ impl Carrier {
                 self.cover_detail(seen);
                 if let Some(long_term) = &mut self.long_term {
                     long_term.fill(seen.frame, &mut self.mask, &mut self.carried, &mut self.age)?;
+                    self.renew(|mask, nearest| mask - nearest, seen);
                 }
                 self.put_difference(picture, seen, |_| 1.0);
                 if let Some(earlier) = earlier {
                     self.blend(picture, earlier);
+                    self.renew(|mask, _| 1.0 - BLEND * mask, seen);
                 }
                 self.carry_state(seen, optimizer);
                 self.set_gains(seen, optimizer, rate);

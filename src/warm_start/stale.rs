@@ -46,6 +46,17 @@ impl Carrier {
             *age *= 1.0 - stale;
         }
     }
+
+    /// A share of each pixel's paint, a function of the mask as it is now and as it was seen, was replaced by what was made for
+    /// how the place looks now.
+    pub(super) fn renew(&mut self, share: impl Fn(f32, f32) -> f32, seen: &Seen) {
+        let area = self.size.area();
+        for (then, now) in self.made_for.chunks_exact_mut(area).zip(self.looks.chunks_exact(area)) {
+            for (((then, now), mask), nearest) in then.iter_mut().zip(now).zip(&self.mask).zip(seen.mask) {
+                *then += share(*mask, *nearest) * (now - *then);
+            }
+        }
+    }
 }
 
 wide! {
