@@ -61,7 +61,7 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Pace { fresh: 3.0, ripening: 8.0, moving: 0.4, resting: 0.15 }
+        Pace { fresh: 3.5, ripening: 8.0, moving: 0.4, resting: 0.15 }
     }
 }
 
@@ -358,8 +358,8 @@ mod tests {
     #[test]
     fn fine_detail_stays_under_the_paint_and_light_shows_at_once() {
         let (none, all) = (
-            Detail { reliable: 0.0, doubtful: 1.0, smoothed: 0.0 },
-            Detail { reliable: 1.0, doubtful: 0.0, smoothed: 0.0 },
+            Detail { reliable: 0.0, doubtful: 1.0, smoothed: 0.0, outlived: 0.0 },
+            Detail { reliable: 1.0, doubtful: 0.0, smoothed: 0.0, outlived: 0.0 },
         );
         let frame = checkered(0.5, 0.1);
         for (detail, mask, expected) in [(none, 1.0, 0.0), (all, 1.0, 0.2), (none, 0.0, 0.2), (all, 0.0, 0.0)] {

@@ -12,14 +12,16 @@ pub struct Detail {
     pub reliable: f32,
     /// Where it is not, and the paint comes from what looks alike.
     pub doubtful: f32,
-    /// Share of the carried paint's own fine detail that is left out where it was made for another place, or for what is no
-    /// longer there: strokes around nothing are ghosts, and what is pieced together from many places turns into specks.
+    /// Share of the carried paint's own fine detail that is left out where the motion is not reliable: it was made for another
+    /// place, and what is pieced together from many places frame after frame turns into specks.
     pub smoothed: f32,
+    /// The same share where the paint has outlived what it was made for; all of the frame's own detail shows there.
+    pub outlived: f32,
 }
 
 impl Default for Detail {
     fn default() -> Self {
-        Detail { reliable: 0.1, doubtful: 0.5, smoothed: 0.25 }
+        Detail { reliable: 0.1, doubtful: 0.5, smoothed: 0.25, outlived: 0.12 }
     }
 }
 
@@ -29,12 +31,12 @@ pub(crate) const FINE: usize = 4;
 impl Carrier {
     /// As [`Detail`] says; what is still is held to the bit.
     pub(super) fn set_detail(&mut self, seen: &Seen) {
-        let Detail { reliable, doubtful, smoothed } = self.detail;
+        let Detail { reliable, doubtful, smoothed, outlived } = self.detail;
         let planes = self.cover.iter_mut().zip(&mut self.softness).zip(&self.stale);
         for ((((cover, softness), stale), mask), still) in planes.zip(seen.mask).zip(seen.still) {
             let trust = trust(*mask);
-            *cover = (1.0 - still) * (1.0 - doubtful - (reliable - doubtful) * trust);
-            *softness = smoothed * (1.0 - trust).max(*stale);
+            *cover = (1.0 - still) * (1.0 - stale) * (1.0 - doubtful - (reliable - doubtful) * trust);
+            *softness = (smoothed * (1.0 - trust)).max(outlived * stale);
         }
     }
 

@@ -3,8 +3,8 @@
 //! Strokes reach over the edges that they follow, onto ground that never changes itself: when the thing moves on, that ground is
 //! as it was, and its paint is old and at rest. And a motion that is a little wrong in each frame, too little to be doubted,
 //! drags the paint of a thing over what it uncovers. So paint remembers what the frame looked like where it was made: its
-//! colour, and how strong the edges were. Where the frame has another colour now, or much weaker edges, the paint's fine detail
-//! is smoothed away and it counts as fresh.
+//! colour, and how strong the edges were. Where the frame has another colour now, or much weaker edges, the frame's own detail
+//! shows, the paint's is smoothed a little, and it counts as fresh.
 
 use super::Carrier;
 use crate::{
