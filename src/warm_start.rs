@@ -13,17 +13,19 @@
 
 mod detail;
 mod long_term;
+mod pace;
 mod stale;
 
 pub use detail::Detail;
 pub(crate) use detail::FINE;
 pub use long_term::LongTerm;
+pub use pace::Pace;
 use stale::LOOKS;
 
 use crate::{
     error::Result,
     frame::Size,
-    motion::{BundleWarp, Seen, SplineWarp},
+    motion::{BundleWarp, Plane, Seen, SplineWarp},
     optim::State,
 };
 
@@ -46,33 +48,8 @@ pub enum WarmStart {
     Full,
 }
 
-/// Numbers of [`WarmStart::Full`]: factors on the optimizer's rate.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Pace {
-    /// For fresh paint.
-    pub fresh: f32,
-    /// Steps after which that has come down to the factor of old paint, but for 1/e.
-    pub ripening: f32,
-    /// For old paint that moves.
-    pub moving: f32,
-    /// For old paint at rest; it falls further the longer it rests.
-    pub resting: f32,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Pace { fresh: 3.5, ripening: 8.0, moving: 0.4, resting: 0.15 }
-    }
-}
-
-/// Share of its age that paint keeps where the motion is not reliable: it comes from a place that looks alike.
-const KEPT_AGE: f32 = 0.3;
 /// Reliability at and below which paint counts as fresh, and at and above which it ages undisturbed.
 const DOUBT: (f32, f32) = (0.2, 0.6);
-/// Steps at rest after which paint is a quarter as fast as when it came to rest. The square makes all that it will ever move
-/// finite: a still scene comes to rest.
-const REST: f32 = 60.0;
-
 /// Share of what is carried in the blend with what an earlier pass painted, where the motion is reliable (delta of Ruder
 /// et al. 2016, equation 11).
 const BLEND: f32 = 0.5;
@@ -108,7 +85,8 @@ pub struct Carrier {
     forgotten: bool,
     /// How far each pixel's paint has outlived what it was made for, in `[0, 1]`.
     stale: Vec<f32>,
-    /// Scratch: (3, h, w) three times, (h, w) twice.
+    /// Scratch: (h, w), (3, h, w) three times, (h, w) twice.
+    luma: Plane,
     difference: Vec<f32>,
     carried: Vec<f32>,
     explained: Vec<f32>,
@@ -135,6 +113,7 @@ impl Carrier {
             made_for: vec![0.0; LOOKS * size.area()],
             forgotten: true,
             stale: plane(),
+            luma: Plane::new(size),
             difference: planes(),
             carried: planes(),
             explained: planes(),
@@ -197,7 +176,7 @@ impl Carrier {
                 if let Some(long_term) = &mut self.long_term {
                     long_term.remember(before, &self.difference, &self.age);
                 }
-                self.grow_old(seen);
+                self.carry_past(seen);
                 self.find_stale(seen);
                 self.set_detail(seen);
                 self.soften();
@@ -221,7 +200,7 @@ impl Carrier {
     /// As [`Carrier::carry`] in the manner of [`WarmStart::Full`] where the device moves picture and state: the pace alone.
     pub fn pace(&mut self, rate: f32, seen: &Seen, state: &mut dyn State) {
         self.mask.copy_from_slice(seen.mask);
-        self.grow_old(seen);
+        self.carry_past(seen);
         self.find_stale(seen);
         self.set_detail(seen);
         self.set_gains(seen, state, rate);
@@ -276,29 +255,6 @@ impl Carrier {
         self.bundle.warp(&mut planes(optimizer, self.size), seen.backward);
     }
 
-    fn grow_old(&mut self, seen: &Seen) {
-        let mut past: Vec<&mut [f32]> = self.made_for.chunks_exact_mut(self.size.area()).collect();
-        past.push(&mut self.age);
-        self.bundle.warp(&mut past, seen.backward);
-        for (age, mask) in self.age.iter_mut().zip(seen.mask) {
-            *age *= KEPT_AGE + (1.0 - KEPT_AGE) * trust(*mask);
-        }
-    }
-
-    fn set_gains(&mut self, seen: &Seen, optimizer: &mut dyn State, rate: f32) {
-        let Some(gains) = optimizer.gains() else { return };
-        let pace = self.pace;
-        // More steps a frame are shorter ones: what a frame may change grows with their root.
-        let share = rate.sqrt().recip();
-        for plane in gains.chunks_exact_mut(self.size.area()) {
-            for ((gain, age), still) in plane.iter_mut().zip(&self.age).zip(seen.still) {
-                let resting = pace.resting * (REST / (REST + age)).powi(2);
-                let old = pace.moving + (resting - pace.moving) * still;
-                *gain = share * (old + (pace.fresh - old) * (-age / pace.ripening).exp());
-            }
-        }
-    }
-
     /// How far what was carried to each pixel can be believed, in `[0, 1]`, (h, w).
     pub fn mask(&self) -> &[f32] {
         &self.mask
@@ -317,7 +273,13 @@ fn planes(optimizer: &mut dyn State, size: Size) -> Vec<&mut [f32]> {
 
 /// 0 below the first bound of doubt, 1 above the second, straight between.
 fn trust(mask: f32) -> f32 {
-    ((mask - DOUBT.0) / (DOUBT.1 - DOUBT.0)).clamp(0.0, 1.0)
+    between(mask, DOUBT)
+}
+
+/// From 0 at the first bound to 1 at the second.
+#[inline(always)]
+fn between(value: f32, bounds: (f32, f32)) -> f32 {
+    ((value - bounds.0) / (bounds.1 - bounds.0)).clamp(0.0, 1.0)
 }
 
 #[cfg(test)]

@@ -216,7 +216,7 @@ wide! {
 
 /// Squared gradient of a plane at one pixel.
 #[inline(always)]
-fn slope(plane: &[f32], at: usize, x: usize, y: usize, size: Size) -> f32 {
+pub(crate) fn slope(plane: &[f32], at: usize, x: usize, y: usize, size: Size) -> f32 {
     let (left, right) = (at - usize::from(x > 0), at + usize::from(x + 1 < size.width));
     let above = if y > 0 { at - size.width } else { at };
     let below = if y + 1 < size.height { at + size.width } else { at };

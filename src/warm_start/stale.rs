@@ -6,10 +6,14 @@
 //! colour, and how strong the edges were. Where the frame has another colour now, or much weaker edges, the frame's own detail
 //! shows, the paint's is smoothed a little, and it counts as fresh.
 
-use super::Carrier;
+use super::{Carrier, between};
 use crate::{
     frame::Size,
-    motion::{Seen, dispatch::wide, reliability::box_mean},
+    motion::{
+        Seen,
+        dispatch::wide,
+        reliability::{box_mean, slope},
+    },
 };
 
 /// Planes of what is remembered: mean colour and mean strength of the edges near each pixel.
@@ -33,8 +37,8 @@ impl Carrier {
     pub(super) fn find_stale(&mut self, seen: &Seen) {
         let (colour, edges) = self.looks.split_at_mut(EDGES * self.size.area());
         colour.copy_from_slice(seen.frame);
-        luma(seen.frame, &mut self.plane);
-        gradient(&self.plane, edges, self.size);
+        self.luma.set_luma(seen.frame);
+        gradient(self.luma.data(), edges, self.size);
         for (plane, near) in self.looks.chunks_exact_mut(self.size.area()).zip(NEAR) {
             box_mean(plane, &mut self.plane, self.size, near);
         }
@@ -60,41 +64,14 @@ impl Carrier {
 }
 
 wide! {
-    /// Luma (Rec. 601) of an RGB frame.
-    fn luma(frame: &[f32], out: &mut [f32]) {
-        let (red, rest) = frame.split_at(out.len());
-        let (green, blue) = rest.split_at(out.len());
-        for (((luma, red), green), blue) in out.iter_mut().zip(red).zip(green).zip(blue) {
-            *luma = 0.299 * red + 0.587 * green + 0.114 * blue;
-        }
-    }
-}
-
-wide! {
-    /// Length of the gradient at each pixel, the border repeated.
+    /// Length of the gradient at each pixel.
     fn gradient(plane: &[f32], out: &mut [f32], size: Size) {
-        let Size { width, height } = size;
-        let row = |y: usize| &plane[y * width..][..width];
-        for (y, out) in out.chunks_exact_mut(width).enumerate() {
-            let (above, here, below) = (row(y.saturating_sub(1)), row(y), row((y + 1).min(height - 1)));
-            let length = |left: f32, right: f32, x: usize| {
-                let (dx, dy) = (right - left, below[x] - above[x]);
-                0.5 * (dx * dx + dy * dy).sqrt()
-            };
-            for x in 1..width.max(1) - 1 {
-                out[x] = length(here[x - 1], here[x + 1], x);
-            }
-            for x in [0, width - 1] {
-                out[x] = length(here[x.saturating_sub(1)], here[(x + 1).min(width - 1)], x);
+        for (y, out) in out.chunks_exact_mut(size.width).enumerate() {
+            for (x, out) in out.iter_mut().enumerate() {
+                *out = slope(plane, y * size.width + x, x, y, size).sqrt();
             }
         }
     }
-}
-
-/// From 0 at the first bound to 1 at the second.
-#[inline(always)]
-fn between(value: f32, bounds: (f32, f32)) -> f32 {
-    ((value - bounds.0) / (bounds.1 - bounds.0)).clamp(0.0, 1.0)
 }
 
 wide! {
@@ -147,7 +124,7 @@ mod tests {
         carrier.begin(100);
         let (backward, mask, still) = (FlowField::new(SIZE), vec![1.0; SIZE.area()], vec![1.0; SIZE.area()]);
         for frame in frames {
-            carrier.grow_old(&Seen { frame, backward: &backward, mask: &mask, still: &still, cut: false });
+            carrier.carry_past(&Seen { frame, backward: &backward, mask: &mask, still: &still, cut: false });
             carrier.find_stale(&Seen { frame, backward: &backward, mask: &mask, still: &still, cut: false });
         }
         carrier

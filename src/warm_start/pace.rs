@@ -1,0 +1,56 @@
+//! How fast each pixel may change: fresh paint by long steps, old paint by short ones, paint at rest hardly at all.
+
+use super::{Carrier, trust};
+use crate::{motion::Seen, optim::State};
+
+/// Numbers of [`WarmStart::Full`](super::WarmStart::Full): factors on the optimizer's rate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// For fresh paint.
+    pub fresh: f32,
+    /// Steps after which that has come down to the factor of old paint, but for 1/e.
+    pub ripening: f32,
+    /// For old paint that moves.
+    pub moving: f32,
+    /// For old paint at rest; it falls further the longer it rests.
+    pub resting: f32,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Pace { fresh: 3.5, ripening: 8.0, moving: 0.4, resting: 0.15 }
+    }
+}
+
+/// Share of its age that paint keeps where the motion is not reliable: it comes from a place that looks alike.
+const KEPT_AGE: f32 = 0.3;
+/// Steps at rest after which paint is a quarter as fast as when it came to rest. The square makes all that it will ever move
+/// finite: a still scene comes to rest.
+const REST: f32 = 60.0;
+
+impl Carrier {
+    /// The age of the paint, and what it was made for, go along with the paint; it counts as younger where the motion is not reliable.
+    pub(super) fn carry_past(&mut self, seen: &Seen) {
+        let mut past: Vec<&mut [f32]> = self.made_for.chunks_exact_mut(self.size.area()).collect();
+        past.push(&mut self.age);
+        self.bundle.warp(&mut past, seen.backward);
+        for (age, mask) in self.age.iter_mut().zip(seen.mask) {
+            *age *= KEPT_AGE + (1.0 - KEPT_AGE) * trust(*mask);
+        }
+    }
+
+    /// The factor on each pixel's rate, from the age of its paint; `rate` is steps a frame.
+    pub(super) fn set_gains(&mut self, seen: &Seen, optimizer: &mut dyn State, rate: f32) {
+        let Some(gains) = optimizer.gains() else { return };
+        let pace = self.pace;
+        // More steps a frame are shorter ones: what a frame may change grows with their root.
+        let share = rate.sqrt().recip();
+        for plane in gains.chunks_exact_mut(self.size.area()) {
+            for ((gain, age), still) in plane.iter_mut().zip(&self.age).zip(seen.still) {
+                let resting = pace.resting * (REST / (REST + age)).powi(2);
+                let old = pace.moving + (resting - pace.moving) * still;
+                *gain = share * (old + (pace.fresh - old) * (-age / pace.ripening).exp());
+            }
+        }
+    }
+}
