@@ -56,6 +56,8 @@ pub struct DisSettings {
     /// The finest pyramid level searched: 0 is the plane itself, each further one is half as large. The result is
     /// brought back to full size.
     pub finest: usize,
+    /// The same for the way forward, which serves to check the way back: coarser is cheaper.
+    pub finest_forward: usize,
     /// The finest level on which patches are searched, at least `finest`; levels below it are only refined.
     pub finest_search: usize,
     /// Distance of neighbouring patches (8 x 8), in pixels, 1 to 8.
@@ -73,7 +75,8 @@ pub struct DisSettings {
 impl DisSettings {
     /// For live pictures.
     pub const FAST: DisSettings = DisSettings {
-        finest: 1,
+        finest: 0,
+        finest_forward: 1,
         finest_search: 1,
         stride: 4,
         search_steps: 6,
@@ -84,6 +87,7 @@ impl DisSettings {
     /// For files.
     pub const GOOD: DisSettings = DisSettings {
         finest: 0,
+        finest_forward: 0,
         finest_search: 0,
         stride: 4,
         search_steps: 8,
@@ -132,12 +136,14 @@ impl DisFlow {
         let longer = size.width.max(size.height) as f32 / (4 * patch::SIDE) as f32;
         let shorter = size.width.min(size.height) as f32 / patch::SIDE as f32;
         let coarsest = (longer.log2() + 0.5).min(shorter.log2()).max(0.0) as usize;
-        let finest = settings.finest.min(coarsest);
-        let finest_search = settings.finest_search.clamp(finest, coarsest);
-        let settings = DisSettings { finest, finest_search, ..settings };
         let pyramid = Pyramid::new(size, coarsest + 1);
-        let direction = || Direction::new(&pyramid, settings);
-        let directions = [direction(), direction()];
+        let directions = [settings.finest_forward, settings.finest].map(|finest| {
+            let finest = finest.min(coarsest);
+            let finest_search = settings.finest_search.clamp(finest, coarsest);
+            Direction::new(&pyramid, DisSettings { finest, finest_search, ..settings })
+        });
+        let finest = settings.finest.min(settings.finest_forward).min(coarsest);
+        let settings = DisSettings { finest, ..settings };
         let pair = FlowPair { forward: FlowField::new(size), backward: FlowField::new(size) };
         DisFlow { size, settings, pyramids: [pyramid.clone(), pyramid], directions, pair }
     }

@@ -11,7 +11,7 @@ use crate::{frame::Size, motion::dispatch::wide};
 pub const SIDE: usize = 8;
 const AREA: f32 = (SIDE * SIDE) as f32;
 /// Added to the Hessian's diagonal, per pixel: keeps flat patches where they started.
-const DAMPING: f32 = 0.05 * AREA;
+const DAMPING: f32 = 2.0 * AREA;
 /// A step below this many pixels ends a patch's search.
 const SMALL_STEP: f32 = 0.02;
 
