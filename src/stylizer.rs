@@ -194,7 +194,7 @@ impl Stylizer {
             canvas.content.assign(&frame);
         }
         let temporal = (self.settings.temporal > 0.0).then_some((self.settings.temporal, carrier.mask()));
-        canvas.start(seen, [carrier.cover(), carrier.softness()], on_device)?;
+        canvas.start(seen, [carrier.cover(), carrier.softness(), carrier.momentum()], on_device)?;
         for _ in 0..steps {
             canvas.step(temporal)?;
         }

@@ -78,6 +78,8 @@ pub struct Carrier {
     cover: Vec<f32>,
     /// How far the paint is smoothed when it is carried, in `[0, 1]`.
     softness: Vec<f32>,
+    /// How much of the optimizer's momentum goes along, in `[0, 1]`.
+    momentum: Vec<f32>,
     /// What the frame looks like near each pixel, and what it looked like where that pixel's paint was made: `LOOKS` planes each.
     looks: Vec<f32>,
     made_for: Vec<f32>,
@@ -109,6 +111,7 @@ impl Carrier {
             mask: plane(),
             cover: plane(),
             softness: plane(),
+            momentum: vec![1.0; size.area()],
             looks: vec![0.0; LOOKS * size.area()],
             made_for: vec![0.0; LOOKS * size.area()],
             forgotten: true,
@@ -191,6 +194,12 @@ impl Carrier {
                     self.renew(|mask, _| 1.0 - BLEND * mask, seen);
                 }
                 self.carry_state(seen, optimizer);
+                self.set_momentum(seen);
+                for plane in
+                    optimizer.momentum().into_iter().flat_map(|vector| vector.chunks_exact_mut(self.size.area()))
+                {
+                    plane.iter_mut().zip(&self.momentum).for_each(|(value, kept)| *value *= kept);
+                }
                 self.set_gains(seen, optimizer, rate);
             }
         }
@@ -203,6 +212,7 @@ impl Carrier {
         self.carry_past(seen);
         self.find_stale(seen);
         self.set_detail(seen);
+        self.set_momentum(seen);
         self.set_gains(seen, state, rate);
     }
 
@@ -214,6 +224,11 @@ impl Carrier {
     /// How far the fine detail of the carried paint was smoothed away in the last start, 0 to 1, (h, w).
     pub fn softness(&self) -> &[f32] {
         &self.softness
+    }
+
+    /// How much of the optimizer's momentum was taken along in the last start, 0 to 1, (h, w).
+    pub fn momentum(&self) -> &[f32] {
+        &self.momentum
     }
 
     /// The steps that were just spent on every pixel.

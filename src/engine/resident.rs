@@ -21,7 +21,7 @@ use crate::{
     motion::FlowField,
     net::{
         bound::PingPong,
-        carry::{self, BEFORE, COVER, FLOW, FRAME, SHARE, SOFTNESS},
+        carry::{self, BEFORE, COVER, FLOW, FRAME, MOMENTUM, SOFTNESS},
         graph::{PICTURE, Storage},
         iteration::{self, ANCHOR, CONTENT_SCALE, Factors, STATE, next},
         session::{BoundGraph, Device, Precision, Runtime, tensor},
@@ -37,12 +37,12 @@ pub struct Start<'a> {
     pub frame: ArrayView3<'a, f32>,
     /// From each pixel to its place in the frame before.
     pub flow: &'a FlowField,
-    /// In 0..1: how much of the painted difference and of the optimizer's state is taken along.
-    pub share: &'a [f32],
     /// In 0..1: how much of the frame's fine detail that the motion does not explain is covered by the paint.
     pub cover: &'a [f32],
     /// In 0..1: how far the carried paint's own fine detail is smoothed away.
     pub softness: &'a [f32],
+    /// In 0..1: how much of the optimizer's momentum is taken along.
+    pub momentum: &'a [f32],
     /// Factors on the optimizer's rate.
     pub gains: &'a [f32],
     /// In 0..1: where the temporal cost holds the picture.
@@ -104,9 +104,9 @@ impl Resident {
         look.write(CONTENT_SCALE, &mut memory.content_scale)?;
         let mut carry = BoundGraph::new(runtime, &carry::carry(size))?;
         carry.read(FLOW, &memory.flow)?;
-        carry.read(SHARE, &memory.share)?;
         carry.read(COVER, &memory.cover)?;
         carry.read(SOFTNESS, &memory.softness)?;
+        carry.read(MOMENTUM, &memory.momentum)?;
         carry.write(ANCHOR, &mut memory.anchor)?;
         let taps = vgg.taps.len();
         Ok(Resident {
@@ -200,9 +200,9 @@ impl Resident {
         self.frame = 1 - before;
         self.look_at(start.frame)?;
         let planes = [
-            (start.share, &mut self.memory.share),
             (start.cover, &mut self.memory.cover),
             (start.softness, &mut self.memory.softness),
+            (start.momentum, &mut self.memory.momentum),
             (start.gains, &mut self.memory.gains),
             (start.reliability, &mut self.memory.reliability),
         ];

@@ -8,7 +8,7 @@
 
 use super::{
     graph::{PICTURE, Storage, map_name, write_forward},
-    iteration::{ANCHOR, CONTENT_SCALE, STATE, next, shape_of, write_clamp},
+    iteration::{ANCHOR, CONTENT_SCALE, MOVING, STATE, next, shape_of, write_clamp},
     onnx::{Attribute, GraphWriter},
     step::CONTENT,
     vgg::Vgg,
@@ -26,10 +26,10 @@ pub const FRAME: &str = "frame";
 pub const BEFORE: &str = "before";
 /// From each pixel to its place in the frame before, in pixels: (1, 2, H, W), across and down.
 pub const FLOW: &str = "flow";
-/// The share of the painted difference that is taken along, and of the optimizer's state, in 0..1: (1, 1, H, W).
-pub const SHARE: &str = "share";
 /// The share of the frame's unexplained fine detail that the paint covers, in 0..1: (1, 1, H, W).
 pub const COVER: &str = "cover";
+/// How much of the optimizer's momentum is taken along, in 0..1: (1, 1, H, W).
+pub const MOMENTUM: &str = "momentum";
 /// How far the carried paint's own fine detail is smoothed away, in 0..1: (1, 1, H, W).
 pub const SOFTNESS: &str = "softness";
 
@@ -69,16 +69,16 @@ pub fn look(vgg: &Vgg, size: Size, units: Units, storage: Storage) -> Vec<u8> {
     graph.finish()
 }
 
-/// Frame, frame before, flow, share, cover, softness, picture and state in; the picture that the frame's steps start from (twice: it is
-/// the temporal cost's anchor too) and the state carried out: `c_t + share * (soften(warp(x_{t-1} - c_{t-1})) - cover * fine)` and
-/// `share * warp(state)`. `fine` is the fine detail of `c_t - warp(c_{t-1})`, as in [`crate::warm_start`].
+/// Frame, frame before, flow, cover, softness, momentum, picture and state in; the picture that the frame's steps start from (twice: it is
+/// the temporal cost's anchor too) and the state carried out: `c_t + soften(warp(x_{t-1} - c_{t-1})) - cover * fine` and
+/// `warp(state)`, of the first moment and its weight the share `momentum`. `fine` is the fine detail of `c_t - warp(c_{t-1})`, as in [`crate::warm_start`].
 pub fn carry(size: Size) -> Vec<u8> {
     let mut graph = GraphWriter::new();
     for name in [FRAME, BEFORE] {
         graph.input(name, &[1, 3, size.height, size.width]);
     }
     graph.input(FLOW, &[1, 2, size.height, size.width]);
-    for name in [SHARE, COVER, SOFTNESS] {
+    for name in [COVER, SOFTNESS, MOMENTUM] {
         graph.input(name, &[1, 1, size.height, size.width]);
     }
     for name in [PICTURE].into_iter().chain(STATE) {
@@ -100,7 +100,6 @@ pub fn carry(size: Size) -> Vec<u8> {
     let lost = graph.node("Mul", &[&own, SOFTNESS], "difference_lost", &[]);
     let softened = graph.node("Sub", &["difference_carried", &lost], "difference_softened", &[]);
     let carried = graph.node("Sub", &[&softened, &covered], "difference_covering", &[]);
-    let carried = graph.node("Mul", &[&carried, SHARE], "difference_shared", &[]);
     let started = graph.node("Add", &[FRAME, &carried], "started", &[]);
     let start = write_clamp(&mut graph, &started, &next(PICTURE));
     // What the temporal cost holds the frame's steps to.
@@ -110,11 +109,16 @@ pub fn carry(size: Size) -> Vec<u8> {
     let state = graph.node("Concat", &STATE, "state", &[("axis", Attribute::Int(1))]);
     let grid = write_grid(&mut graph, "state_grid", &across.position, &down.position);
     let carried = sample(&mut graph, &state, &grid, "bilinear", "state_carried");
-    let carried = graph.node("Mul", &[&carried, SHARE], "state_shared", &[]);
     let parts = graph.integers("state_parts", &STATE.map(|name| shape_of(name, size)[1] as i64));
-    let outputs = STATE.map(next);
-    let names = outputs.each_ref().map(String::as_str);
-    graph.node_in("", "Split", &[&carried, &parts], &names, &[("axis", Attribute::Int(1))]);
+    let carried_names = ["first_carried", "second_carried", "seen_first_carried", "seen_second_carried"];
+    graph.node_in("", "Split", &[&carried, &parts], &carried_names, &[("axis", Attribute::Int(1))]);
+    for (name, carried) in STATE.into_iter().zip(carried_names) {
+        if MOVING.contains(&name) {
+            graph.node("Mul", &[carried, MOMENTUM], &next(name), &[]);
+        } else {
+            graph.node("Identity", &[carried], &next(name), &[]);
+        }
+    }
     for name in [PICTURE].into_iter().chain(STATE) {
         graph.output(&next(name), &shape_of(name, size));
     }

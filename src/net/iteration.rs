@@ -32,6 +32,8 @@ pub const SCALES: &str = "value_scales";
 pub const LOSSES: &str = "losses";
 /// The optimizer's state, in this order: both moments (1, 3, H, W), and how much of each was seen, `1 - beta^t`, (1, 1, H, W).
 pub const STATE: [&str; 4] = ["first", "second", "seen_first", "seen_second"];
+/// Of these the momentum: the first moment and its weight.
+pub const MOVING: [&str; 2] = [STATE[0], STATE[2]];
 
 /// The name of what a run leaves in the place of `name`: [`PICTURE`], or one of [`STATE`].
 pub fn next(name: &str) -> String {

@@ -145,6 +145,10 @@ impl State for Adam {
         vec![&mut self.first, &mut self.second, &mut self.seen_first, &mut self.seen_second]
     }
 
+    fn momentum(&mut self) -> Vec<&mut [f32]> {
+        vec![&mut self.first, &mut self.seen_first]
+    }
+
     fn gains(&mut self) -> Option<&mut [f32]> {
         Some(&mut self.gains)
     }

@@ -18,6 +18,12 @@ pub trait State {
     /// much.
     fn state(&mut self) -> Vec<&mut [f32]>;
 
+    /// Of [`State::state`] the way that `x` was going, and the weight of what it was learnt from (Adam's first moment): scaled
+    /// alike, an element forgets where it was going, and not how steep it was.
+    fn momentum(&mut self) -> Vec<&mut [f32]> {
+        Vec::new()
+    }
+
     /// A factor on the step of each element of `x`, or of a place in all planes; 1 after a reset. None where steps are not made
     /// element by element.
     fn gains(&mut self) -> Option<&mut [f32]> {

@@ -44,8 +44,6 @@ pub(super) enum Solver {
         remote: Remote,
         /// Adam's rate.
         rate: f32,
-        /// 1 for each pixel: all of the painted difference and of the state is taken along.
-        ones: Vec<f32>,
     },
 }
 
@@ -82,9 +80,8 @@ impl Solver {
         let suits = settings.optimizer == OptimizerKind::Adam && settings.warm_start == WarmStart::Full;
         let resident = if suits { engines.resident(size, units)? } else { None };
         if let Some(resident) = resident {
-            let ones = vec![1.0; size.area()];
-            let remote = Remote { gains: ones.clone(), pace: 1.0, anew: true };
-            return Ok(Solver::Device { resident: Box::new(resident), remote, rate, ones });
+            let remote = Remote { gains: vec![1.0; size.area()], pace: 1.0, anew: true };
+            return Ok(Solver::Device { resident: Box::new(resident), remote, rate });
         }
         let length = 3 * size.area();
         let optimizer: Box<dyn Optimizer + Send> = match settings.optimizer {
@@ -146,17 +143,17 @@ impl Canvas {
     }
 
     /// The steps that follow start from here, after the motion that was `seen`: from the canvas's picture, or where
-    /// `on_device` from what the device makes of its own, with the paint's `cover` and `softness` (as in [`Start`]).
-    pub fn start(&mut self, seen: &Seen, [cover, softness]: [&[f32]; 2], on_device: bool) -> Result<()> {
+    /// `on_device` from what the device makes of its own, with the `cover`, `softness` and `momentum` of [`Start`].
+    pub fn start(&mut self, seen: &Seen, [cover, softness, momentum]: [&[f32]; 3], on_device: bool) -> Result<()> {
         match &mut self.solver {
             Solver::Host { start, .. } => start.assign(&self.picture),
-            Solver::Device { resident, remote, ones, .. } if !remote.anew => {
+            Solver::Device { resident, remote, .. } if !remote.anew => {
                 resident.carry(&Start {
                     frame: self.content.view(),
                     flow: seen.backward,
-                    share: ones,
                     cover,
                     softness,
+                    momentum,
                     gains: &remote.gains,
                     reliability: seen.mask,
                 })?;

@@ -21,7 +21,7 @@ pub struct Detail {
 
 impl Default for Detail {
     fn default() -> Self {
-        Detail { reliable: 0.1, doubtful: 0.5, smoothed: 0.25, outlived: 0.12 }
+        Detail { reliable: 0.1, doubtful: 0.5, smoothed: 0.6, outlived: 0.12 }
     }
 }
 

@@ -18,12 +18,14 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Pace { fresh: 3.5, ripening: 8.0, moving: 0.4, resting: 0.15 }
+        Pace { fresh: 3.2, ripening: 8.0, moving: 0.4, resting: 0.15 }
     }
 }
 
 /// Share of its age that paint keeps where the motion is not reliable: it comes from a place that looks alike.
 const KEPT_AGE: f32 = 0.3;
+/// Share of the optimizer's momentum that paint keeps there: the way to go was that of another place, and would tint this one.
+const KEPT_MOMENTUM: f32 = 0.15;
 /// Steps at rest after which paint is a quarter as fast as when it came to rest. The square makes all that it will ever move
 /// finite: a still scene comes to rest.
 const REST: f32 = 60.0;
@@ -36,6 +38,13 @@ impl Carrier {
         self.bundle.warp(&mut past, seen.backward);
         for (age, mask) in self.age.iter_mut().zip(seen.mask) {
             *age *= KEPT_AGE + (1.0 - KEPT_AGE) * trust(*mask);
+        }
+    }
+
+    /// How much of the optimizer's momentum goes along.
+    pub(super) fn set_momentum(&mut self, seen: &Seen) {
+        for (momentum, mask) in self.momentum.iter_mut().zip(seen.mask) {
+            *momentum = KEPT_MOMENTUM + (1.0 - KEPT_MOMENTUM) * trust(*mask);
         }
     }
 

@@ -37,10 +37,10 @@ const GAMMA: f64 = 30.0;
 /// of all values.
 struct Motion {
     flow: FlowField,
-    share: Vec<f32>,
     /// None here, and nothing smoothed: the stylizer's own are compared below.
     cover: Vec<f32>,
     softness: Vec<f32>,
+    momentum: Vec<f32>,
     gains: Vec<f32>,
     reliability: Vec<f32>,
 }
@@ -60,12 +60,12 @@ impl Motion {
         }
         let mut plane = || (0..size.area()).map(|_| random.f32()).collect::<Vec<f32>>();
         let none = || vec![0.0; size.area()];
-        Motion { flow, share: plane(), cover: none(), softness: none(), gains: plane(), reliability: plane() }
+        Motion { flow, cover: none(), softness: none(), momentum: plane(), gains: plane(), reliability: plane() }
     }
 
     fn start<'a>(&'a self, frame: ArrayView3<'a, f32>) -> Start<'a> {
-        let Motion { flow, share, cover, softness, gains, reliability } = self;
-        Start { frame, flow, share, cover, softness, gains, reliability }
+        let Motion { flow, cover, softness, momentum, gains, reliability } = self;
+        Start { frame, flow, cover, softness, momentum, gains, reliability }
     }
 }
 
@@ -100,18 +100,21 @@ impl<O: Objective> Reference<O> {
     }
 
     fn carry(&mut self, motion: &Motion, frame: &Array3<f32>) {
-        let area = motion.share.len();
+        let area = motion.momentum.len();
         let difference = &self.picture - &self.frame;
         let mut carried = vec![0.0; 3 * area];
         SplineWarp::new(motion.flow.size).warp(difference.as_slice().expect("contiguous"), &motion.flow, &mut carried);
         for (index, x) in self.picture.as_slice_mut().expect("contiguous").iter_mut().enumerate() {
             let c = frame.as_slice().expect("contiguous")[index];
-            *x = (c + motion.share[index % area] * carried[index]).clamp(0.0, 1.0);
+            *x = (c + carried[index]).clamp(0.0, 1.0);
         }
         for vector in self.adam.state() {
             warp(&*vector, &motion.flow, Kernel::Bilinear, &mut carried);
-            for (index, to) in vector.iter_mut().enumerate() {
-                *to = motion.share[index % area] * carried[index];
+            vector.copy_from_slice(&carried);
+        }
+        for vector in self.adam.momentum() {
+            for (index, value) in vector.iter_mut().enumerate() {
+                *value *= motion.momentum[index % area];
             }
         }
         for (index, gain) in self.adam.gains().expect("Adam has gains").iter_mut().enumerate() {
@@ -227,7 +230,7 @@ fn a_resident_warp_is_the_hosts() {
     let vgg = Arc::new(network(&[16, 16], &[(1, 0)], 0));
     for size in [Size::new(25, 24), Size::new(40, 27), Size::new(320, 181)] {
         let (mut host, mut resident, frame) = both(&runtime(), &vgg, size, Units::Relative, 1);
-        let motion = Motion { share: vec![1.0; size.area()], ..Motion::new(size, 3) };
+        let motion = Motion::new(size, 3);
         host.step();
         resident.step(RATE, GAMMA).expect("a step");
         host.carry(&motion, &frame);
@@ -247,7 +250,7 @@ fn what_rests_is_carried_to_the_bit() {
     let (_, mut resident, _) = both(&runtime(), &vgg, size, Units::Relative, 1);
     let [frame, start] = [5, 6].map(|seed| random_picture(size.height, size.width, seed));
     resident.begin(frame.view(), start.view()).expect("a start");
-    let rest = Motion { flow: FlowField::new(size), share: vec![1.0; size.area()], ..Motion::new(size, 3) };
+    let rest = Motion { flow: FlowField::new(size), ..Motion::new(size, 3) };
     resident.carry(&rest.start(frame.view())).expect("a start");
     let mut picture = Array3::zeros(frame.dim());
     resident.picture(&mut picture).expect("a picture");
