@@ -195,11 +195,7 @@ impl Carrier {
                 }
                 self.carry_state(seen, optimizer);
                 self.set_momentum(seen);
-                for plane in
-                    optimizer.momentum().into_iter().flat_map(|vector| vector.chunks_exact_mut(self.size.area()))
-                {
-                    plane.iter_mut().zip(&self.momentum).for_each(|(value, kept)| *value *= kept);
-                }
+                self.keep_momentum(optimizer);
                 self.set_gains(seen, optimizer, rate);
             }
         }

@@ -69,9 +69,10 @@ pub fn look(vgg: &Vgg, size: Size, units: Units, storage: Storage) -> Vec<u8> {
     graph.finish()
 }
 
-/// Frame, frame before, flow, cover, softness, momentum, picture and state in; the picture that the frame's steps start from (twice: it is
-/// the temporal cost's anchor too) and the state carried out: `c_t + soften(warp(x_{t-1} - c_{t-1})) - cover * fine` and
-/// `warp(state)`, of the first moment and its weight the share `momentum`. `fine` is the fine detail of `c_t - warp(c_{t-1})`, as in [`crate::warm_start`].
+/// Frame, frame before, flow, cover, softness, momentum, picture and state in; the picture that the frame's steps start from
+/// (twice: it is the temporal cost's anchor too) and the state carried out: `c_t + soften(warp(x_{t-1} - c_{t-1})) - cover * fine`
+/// and `warp(state)`, of the first moment and its weight the share `momentum`. `fine` is the fine detail of
+/// `c_t - warp(c_{t-1})`, as in [`crate::warm_start`].
 pub fn carry(size: Size) -> Vec<u8> {
     let mut graph = GraphWriter::new();
     for name in [FRAME, BEFORE] {

@@ -48,6 +48,13 @@ impl Carrier {
         }
     }
 
+    /// Leaves the optimizer that much of its momentum.
+    pub(super) fn keep_momentum(&self, optimizer: &mut dyn State) {
+        for plane in optimizer.momentum().into_iter().flat_map(|vector| vector.chunks_exact_mut(self.size.area())) {
+            plane.iter_mut().zip(&self.momentum).for_each(|(value, kept)| *value *= kept);
+        }
+    }
+
     /// The factor on each pixel's rate, from the age of its paint; `rate` is steps a frame.
     pub(super) fn set_gains(&mut self, seen: &Seen, optimizer: &mut dyn State, rate: f32) {
         let Some(gains) = optimizer.gains() else { return };
@@ -59,6 +66,45 @@ impl Carrier {
                 let resting = pace.resting * (REST / (REST + age)).powi(2);
                 let old = pace.moving + (resting - pace.moving) * still;
                 *gain = share * (old + (pace.fresh - old) * (-age / pace.ripening).exp());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        frame::Size,
+        motion::FlowField,
+        optim::{Optimizer, adam::Adam},
+        warm_start::Detail,
+    };
+
+    #[test]
+    fn paint_from_elsewhere_forgets_where_it_was_going_and_not_how_steep_it_was() {
+        let size = Size::new(8, 4);
+        let mut carrier = Carrier::new(size, Pace::default(), Detail::default(), None);
+        let (frame, backward, still) = (vec![0.5; 3 * 32], FlowField::new(size), vec![0.0; 32]);
+        let mask: Vec<f32> = (0..32).map(|i| if i % 2 == 0 { 1.0 } else { 0.0 }).collect();
+        let seen = Seen { frame: &frame, backward: &backward, mask: &mask, still: &still, cut: false };
+        let mut adam = Adam::in_planes(3 * 32, 32, 0.02);
+        let slope = |_: &[f32], gradient: &mut [f32]| {
+            gradient.fill(1.0);
+            Ok(0.0)
+        };
+        adam.step(&mut vec![0.5; 3 * 32], &mut { slope }).expect("a step");
+        let before: Vec<Vec<f32>> = adam.state().into_iter().map(|vector| vector.to_vec()).collect();
+        carrier.set_momentum(&seen);
+        carrier.keep_momentum(&mut adam);
+        // In this order: the moments, and the weights of both.
+        for (index, (after, before)) in adam.state().into_iter().zip(&before).enumerate() {
+            for (i, (after, before)) in after.iter().zip(before).enumerate() {
+                let kept = if index % 2 == 0 && i % 2 == 1 { KEPT_MOMENTUM } else { 1.0 };
+                assert!(
+                    (after - kept * before).abs() < 1e-9 && *before > 0.0,
+                    "vector {index} at {i}: {after} of {before}"
+                );
             }
         }
     }
