@@ -11,11 +11,13 @@ use ndarray::{Array2, Array3, ArrayView3};
 mod adjust;
 mod canvas;
 mod debug;
+mod margin;
 
 pub use adjust::Style;
 pub use debug::DebugView;
 
 use canvas::{Canvas, Solver};
+use margin::Surroundings;
 
 use crate::{
     cost::style::StyleTarget,
@@ -52,9 +54,12 @@ pub struct Stylizer {
     resampler: Resampler,
     /// From coarse to fine; the last is the one that every frame is painted on. Empty before the first frame.
     canvases: Vec<Canvas>,
-    /// Both from the first frame on.
+    /// All three from the first frame on.
     observer: Option<Observer>,
+    surroundings: Option<Surroundings>,
     carrier: Option<Carrier>,
+    /// The picture without its margin.
+    shown: Array3<f32>,
     /// Frames since the last one that took steps.
     resting: usize,
     /// Frames that are yet to take steps whatever `step_every` says.
@@ -108,7 +113,9 @@ impl Stylizer {
             resampler: Resampler::new(),
             canvases: Vec::new(),
             observer: None,
+            surroundings: None,
             carrier: None,
+            shown: tensor::zeros(Size::new(0, 0)),
             resting: 0,
             eager: 0,
             watch: None,
@@ -133,17 +140,20 @@ impl Stylizer {
         let frame = frame.as_standard_layout();
         // Taken out while the rest of self is at work, and back in whatever comes of it.
         let mut observer = self.observer.take().expect("set_up makes it");
-        let steps = self.paint_observed(&mut observer, frame.view(), earlier);
-        self.observer = Some(observer);
+        let mut surroundings = self.surroundings.take().expect("set_up makes it");
+        let steps = self.paint_observed(&mut observer, &mut surroundings, frame.view(), earlier);
+        (self.observer, self.surroundings) = (Some(observer), Some(surroundings));
         let steps = steps?;
         let canvas = self.canvases.last_mut().expect("set_up makes canvases");
         canvas.fetch()?;
-        Ok(Painted { picture: &canvas.picture, losses: &canvas.losses, steps })
+        self.shown.assign(&margin::within(&canvas.picture));
+        Ok(Painted { picture: &self.shown, losses: &canvas.losses, steps })
     }
 
     fn paint_observed(
         &mut self,
         observer: &mut Observer,
+        surroundings: &mut Surroundings,
         frame: ArrayView3<f32>,
         earlier: Option<ArrayView3<f32>>,
     ) -> Result<usize> {
@@ -155,7 +165,7 @@ impl Stylizer {
         match earlier {
             None if seen.cut => self.first_frame(held),
             Some(earlier) if seen.cut => self.first_frame_again(held, earlier),
-            earlier => self.next_frame(held, &seen, earlier),
+            earlier => self.next_frame(&surroundings.of(&seen), earlier),
         }
     }
 
@@ -172,7 +182,7 @@ impl Stylizer {
     }
 
     /// From the last solution, carried along the motion.
-    fn next_frame(&mut self, frame: ArrayView3<f32>, seen: &Seen, earlier: Option<ArrayView3<f32>>) -> Result<usize> {
+    fn next_frame(&mut self, seen: &Seen, earlier: Option<ArrayView3<f32>>) -> Result<usize> {
         let (steps, rate) = (self.steps_now(), self.settings.steps_a_frame());
         let canvas = self.canvases.last_mut().expect("set_up makes canvases");
         let carrier = self.carrier.as_mut().expect("set_up makes it");
@@ -183,11 +193,13 @@ impl Stylizer {
         } else {
             let picture = canvas.picture.as_slice_mut().expect("tensors here are contiguous");
             let before = canvas.content.as_slice().expect("tensors here are contiguous");
+            let earlier = earlier.map(margin::mirrored);
             let earlier = earlier.as_ref().map(|earlier| earlier.as_slice().expect("tensors here are contiguous"));
             let pictures = Pictures { picture, before, earlier };
             let state = canvas.solver.state();
             carrier.carry(self.settings.warm_start, rate, pictures, seen, state)?;
         }
+        let frame = ArrayView3::from_shape(canvas.content.raw_dim(), seen.frame).expect("a frame of this size");
         if steps > 0 {
             canvas.look_at(frame)?;
         } else {
@@ -217,8 +229,8 @@ impl Stylizer {
     /// A first frame that an earlier pass has painted.
     fn first_frame_again(&mut self, frame: ArrayView3<f32>, earlier: ArrayView3<f32>) -> Result<usize> {
         let canvas = self.canvases.last_mut().expect("set_up makes canvases");
-        canvas.look_at(frame)?;
-        canvas.picture.assign(&earlier);
+        canvas.look_at(margin::mirrored(frame).view())?;
+        margin::mirror(earlier, &mut canvas.picture);
         canvas.solver.state().reset();
         for _ in 0..self.settings.steps {
             canvas.step(None)?;
@@ -231,25 +243,25 @@ impl Stylizer {
     fn first_frame(&mut self, frame: ArrayView3<f32>) -> Result<usize> {
         let steps = steps_of_levels(self.settings.first_steps, self.canvases.len());
         let (mut done, all) = (0, steps.iter().sum());
-        let mut painted: Option<(Array3<f32>, Array3<f32>)> = None;
-        let noise = noise(tensor::size_of(frame), self.settings.seed);
-        for (canvas, steps) in self.canvases.iter_mut().zip(steps) {
-            let mut content = Array3::zeros(canvas.content.dim());
-            self.resampler.planes(&frame.to_owned(), &mut content);
-            canvas.look_at(content.view())?;
+        let size = tensor::size_of(frame);
+        let frame = frame.to_owned();
+        // What the finest level that is done has painted over the frame.
+        let mut paint = noise(size, self.settings.seed);
+        for ((canvas, size), steps) in self.canvases.iter_mut().zip(pyramid(size)).zip(steps) {
+            let resampler = &mut self.resampler;
+            let mut on_canvas = |tensor: &Array3<f32>| {
+                let mut resampled = tensor::zeros(size);
+                resampler.planes(tensor, &mut resampled);
+                margin::mirrored(resampled.view())
+            };
+            canvas.look_at(on_canvas(&frame).view())?;
             canvas.solver.state().reset();
-            match painted.take() {
-                None => self.resampler.planes(&noise, &mut canvas.picture),
-                Some((coarse, coarse_content)) => {
-                    self.resampler.planes(&(coarse - coarse_content), &mut canvas.picture);
-                }
-            }
-            canvas.picture += &content;
+            canvas.picture.assign(&(on_canvas(&paint) + &canvas.content));
             canvas.clamp();
             let watch = &mut self.watch;
             canvas.settle(steps, |step, losses| watch.as_mut().is_none_or(|watch| watch(done + step, all, losses)))?;
             done += steps;
-            painted = Some((canvas.picture.clone(), content));
+            paint = &margin::within(&canvas.picture) - &margin::within(&canvas.content);
         }
         self.carrier.as_mut().expect("set_up makes it").begin(all);
         Ok(all)
@@ -259,8 +271,11 @@ impl Stylizer {
     fn set_up(&mut self, size: Size) -> Result<()> {
         let Settings { flow, reliability, pace, fresh_detail, long_term, .. } = self.settings;
         self.observer = Some(Observer::new(size, flow, reliability));
-        let long_term = long_term.then(|| LongTerm::new(size, flow, reliability));
-        self.carrier = Some(Carrier::new(size, pace, fresh_detail, long_term));
+        self.surroundings = Some(Surroundings::new(size));
+        self.shown = tensor::zeros(size);
+        let canvas = margin::around(size);
+        let long_term = long_term.then(|| LongTerm::new(canvas, flow, reliability));
+        self.carrier = Some(Carrier::new(canvas, pace, fresh_detail, long_term));
         self.style = Style::measure(&self.runtime, &self.vgg, &self.paintings, size)?;
         for (level, size) in pyramid(size).into_iter().enumerate() {
             let targets = self.targets(level);
@@ -268,6 +283,7 @@ impl Stylizer {
                 Balance::Strength(_) => Units::Relative,
                 Balance::Course { .. } => Units::Course,
             };
+            let size = margin::around(size);
             let mut solver = Solver::new(&self.engines, size, units, &self.settings)?;
             solver.set_style(targets)?;
             solver.set_weights(self.weights());
@@ -294,7 +310,7 @@ impl Stylizer {
     }
 }
 
-/// The sizes of the pyramid, from coarse to fine.
+/// The sizes of the frame in the pyramid, from coarse to fine.
 fn pyramid(size: Size) -> Vec<Size> {
     let level = |halvings: usize| Size::new(size.width >> halvings, size.height >> halvings);
     let fits = |size: &Size| size.width.min(size.height) >= COARSEST;

@@ -219,14 +219,15 @@ fn damaged_packets_are_counted() {
 fn steps_can_be_looked_into() {
     let folder = Folder::new();
     let look = ["--profile", "trace.json", "--dump-graph", "step.onnx", "--device", "cpu"];
+    // The files are named after the canvas: the frame, 64x36, and its margin.
     folder.paint(&[&["in.mp4", "out.mp4", "--duration", "0.1"], &look[..]].concat());
-    assert_eq!(folder.names(), ["in.mp4", "out.mp4", "step-64x36.onnx", "trace-64x36.json"]);
-    let trace = fs::read_to_string(folder.path("trace-64x36.json")).unwrap();
+    assert_eq!(folder.names(), ["in.mp4", "out.mp4", "step-72x44.onnx", "trace-72x44.json"]);
+    let trace = fs::read_to_string(folder.path("trace-72x44.json")).unwrap();
     let events: serde_json::Value = serde_json::from_str(&trace).expect("JSON");
     let named = |name: &str| events.as_array().expect("events").iter().filter(|event| event["name"] == name).count();
     // Two steps for the first frame, one for each of the two others.
     assert_eq!(named("model_run"), 4);
-    let graph = fs::read(folder.path("step-64x36.onnx")).unwrap();
+    let graph = fs::read(folder.path("step-72x44.onnx")).unwrap();
     for name in ["gradient", "style_value4", "content_value"] {
         assert!(graph.windows(name.len()).any(|bytes| bytes == name.as_bytes()), "no {name} in the graph");
     }

@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use super::{Painting, Stylizer, pyramid};
+use super::{Painting, Stylizer, margin, pyramid};
 use crate::{
     cost::style,
     engine::host,
@@ -10,7 +10,7 @@ use crate::{
     frame::Size,
     net::{session::Runtime, vgg::Vgg},
     settings::Balance,
-    tensor::Resampler,
+    tensor::{self, Resampler},
 };
 
 /// Frames that each take steps after a change of style or strength.
@@ -113,13 +113,17 @@ impl Stylizer {
         if !seen.has_begun() {
             return Ok(());
         }
-        self.resampler.planes(&old.content, &mut new.content);
-        self.resampler.planes(&old.picture, &mut new.picture);
+        let mut frame = tensor::zeros(tensor::size_of(self.shown.view()));
+        for (from, to) in [(&old.content, &mut new.content), (&old.picture, &mut new.picture)] {
+            self.resampler.planes(&margin::within(from).to_owned(), &mut frame);
+            margin::mirror(frame.view(), to);
+        }
         new.clamp();
         new.solver.state().reset();
         // The motion of the next frame is looked for against the frame that was painted last.
         observer.restart();
-        observer.observe(new.content.as_slice().expect("tensors here are contiguous"))?;
+        let content = margin::within(&new.content).to_owned();
+        observer.observe(content.as_slice().expect("tensors here are contiguous"))?;
         carrier.begin(self.settings.first_steps);
         Ok(())
     }

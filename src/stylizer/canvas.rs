@@ -21,7 +21,7 @@ use crate::{
 /// How much shorter the last step of a first frame is than its first ones: long steps leave grain.
 const SETTLED: f32 = 0.9;
 
-/// The frame, the picture and its solver.
+/// The frame, the picture and its solver, all with the margin around.
 pub(super) struct Canvas {
     pub solver: Solver,
     /// c, the frame: RGB, 0..1, (3, H, W).

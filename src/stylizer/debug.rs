@@ -1,6 +1,6 @@
 //! What the stylizer saw, as pictures of the working size.
 
-use super::Stylizer;
+use super::{Stylizer, margin};
 use crate::motion::view;
 
 /// What is shown instead of the painted picture.
@@ -29,9 +29,9 @@ impl Stylizer {
             DebugView::Reliability if seen.cut => pixels.fill(0),
             DebugView::Reliability => view::plane(seen.mask, pixels),
             DebugView::Difference => {
-                let area = canvas.picture.len() / 3;
+                let area = self.shown.len() / 3;
                 assert_eq!(pixels.len(), 3 * area, "RGB8 of the working size");
-                let planes = canvas.picture.iter().zip(&canvas.content);
+                let planes = self.shown.iter().zip(margin::within(&canvas.content));
                 for (i, (x, c)) in planes.enumerate() {
                     // `as` saturates.
                     pixels[i % area * 3 + i / area] = (127.5 + 127.5 * (x - c)).round() as u8;
