@@ -28,7 +28,7 @@ use crate::{
         step::CONTENT,
         vgg::Vgg,
     },
-    optim::adam::PRIOR,
+    optim::adam::{LONGEST, PRIOR},
 };
 
 /// What a frame's steps start from, as seen between it and the frame before. Planes are (h, w).
@@ -321,6 +321,7 @@ impl Resident {
             temporal: temporal as f32,
             rate,
             prior: if self.carried { PRIOR } else { 0.0 },
+            longest: if self.carried { LONGEST } else { f32::MAX },
         };
         let factors = factors.to_vec();
         if self.factors.as_ref() == Some(&factors) {

@@ -61,18 +61,20 @@ pub struct Factors {
     pub rate: f32,
     /// The share of the mean second moment that an element borrows which has forgotten its own; 0 where nothing was carried.
     pub prior: f32,
+    /// The longest step, in rates.
+    pub longest: f32,
 }
 
 impl Factors {
     pub fn to_vec(&self) -> Vec<f32> {
-        let rest = [self.content, self.tv, self.temporal, self.rate, self.prior];
+        let rest = [self.content, self.tv, self.temporal, self.rate, self.prior, self.longest];
         self.style.iter().copied().chain(rest).collect()
     }
 }
 
 /// Length of [`FACTORS`] and of [`LOSSES`].
 pub fn lengths(vgg: &Vgg) -> (usize, usize) {
-    (vgg.taps.len() + 5, vgg.taps.len() + 3)
+    (vgg.taps.len() + 6, vgg.taps.len() + 3)
 }
 
 /// The scales of the values that depend on size and storage only: of content, total variation, temporal.
@@ -95,7 +97,7 @@ pub fn iteration(vgg: &Vgg, size: Size, storage: Storage, gradient: bool) -> Vec
     let outputs: Vec<&str> = names.iter().map(String::as_str).collect();
     graph.node_in("", "Split", &[FACTORS], &outputs, &[("axis", Attribute::Int(0))]);
     let (style, rest) = outputs.split_at(vgg.taps.len());
-    let [content, tv, temporal, rate, prior] = rest else { unreachable!("five factors after the taps'") };
+    let [content, tv, temporal, rate, prior, longest] = rest else { unreachable!("six factors after the taps'") };
 
     let content = graph.node("Mul", &[content, CONTENT_SCALE], "content_coefficient", &[]);
     let coefficients = Coefficients { style: style.iter().map(|&name| name.to_owned()).collect(), content };
@@ -107,7 +109,7 @@ pub fn iteration(vgg: &Vgg, size: Size, storage: Storage, gradient: bool) -> Vec
     let content = graph.node("Mul", &[&written.content, CONTENT_SCALE], "content_scaled", &[]);
     let sums = [&written.style[..], &[content, varied, moved]].concat();
     write_losses(&mut graph, &sums, losses);
-    write_adam(&mut graph, &sum, rate, prior);
+    write_adam(&mut graph, &sum, [rate, prior, longest]);
     for name in [PICTURE].into_iter().chain(STATE) {
         graph.output(&next(name), &shape_of(name, size));
     }
@@ -177,7 +179,7 @@ fn write_temporal(graph: &mut GraphWriter, size: Size, weight: &str) -> (String,
 }
 
 /// Adam as in [`crate::optim::adam`], and the clamp.
-fn write_adam(graph: &mut GraphWriter, gradient: &str, rate: &str, prior: &str) {
+fn write_adam(graph: &mut GraphWriter, gradient: &str, [rate, prior, longest]: [&str; 3]) {
     let [first, second, seen_first, seen_second] = STATE;
     let common = write_common(graph);
     let scalar = |graph: &mut GraphWriter, name: &str, value: f32| graph.constant(name, &[1], &[value]);
@@ -208,9 +210,12 @@ fn write_adam(graph: &mut GraphWriter, gradient: &str, rate: &str, prior: &str) 
     let epsilon = scalar(graph, "epsilon", EPSILON);
     let root = graph.node("Add", &[&root, &epsilon], "root_not_zero", &[]);
 
-    let stride = graph.node("Mul", &[GAINS, rate], "stride_gain", &[]);
-    let stride = graph.node("Div", &[&stride, &wm], "stride_corrected", &[]);
     let direction = graph.node("Div", &[&m, &root], "direction", &[]);
+    let direction = graph.node("Div", &[&direction, &wm], "direction_corrected", &[]);
+    let shortest = graph.node("Neg", &[longest], "longest_back", &[]);
+    let direction = graph.node("Min", &[&direction, longest], "not_too_far", &[]);
+    let direction = graph.node("Max", &[&direction, &shortest], "not_too_far_back", &[]);
+    let stride = graph.node("Mul", &[GAINS, rate], "stride_gain", &[]);
     let stride = graph.node("Mul", &[&direction, &stride], "stride", &[]);
     let moved = graph.node("Sub", &[PICTURE, &stride], "moved", &[]);
     write_clamp(graph, &moved, &next(PICTURE));

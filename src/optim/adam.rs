@@ -10,6 +10,9 @@ pub(crate) const BETA2: f32 = 0.999;
 /// Keeps a pixel without any gradient where it is.
 pub(crate) const EPSILON: f32 = 1e-15;
 
+/// No step after a state was carried is longer than this many rates.
+pub(crate) const LONGEST: f32 = 0.5;
+
 /// Share of the common second moment in that of an element which has just forgotten its own.
 pub(crate) const PRIOR: f32 = 0.02;
 
@@ -22,6 +25,10 @@ pub(crate) const PRIOR: f32 = 0.02;
 /// Scaling moments and weights alike by a factor below 1 lets an element forget: its estimates stay, but count less against
 /// the next gradients. An element that has forgotten its second moment borrows the mean of all, so that its first step
 /// is as long as its gradient deserves, not one full rate whatever the gradient.
+///
+/// A state that was carried may come from a place with smaller gradients than there are here. Until the second moment has
+/// found that out, for a thousand steps, steps would be up to 6.5 rates long, and paint would turn into noise. They are
+/// clipped to [`LONGEST`] rates, each element for itself (Shazeer & Stern 2018, section 6, clip the mean square of all).
 pub struct Adam {
     /// The step size, in units of x.
     pub rate: f32,
@@ -32,7 +39,7 @@ pub struct Adam {
     seen_second: Vec<f32>,
     gains: Vec<f32>,
     gradient: Vec<f32>,
-    /// Whether the state was carried here: only then is there a mean to borrow.
+    /// Whether the state was carried here: only then is there a mean to borrow, and a longest step.
     carried: bool,
 }
 
@@ -80,6 +87,7 @@ struct Pace {
     rate: f32,
     common: f32,
     prior: f32,
+    longest: f32,
 }
 
 wide! {
@@ -102,14 +110,15 @@ wide! {
         gains: &[f32],
         pace: Pace,
     ) {
-        let Pace { rate, common, prior } = pace;
+        let Pace { rate, common, prior, longest } = pace;
         let values = x.iter_mut().zip(gradient).zip(moments.0.iter_mut().zip(moments.1));
         for (((x, g), (m, v)), ((wm, wv), gain)) in values.zip(seen.0.iter().zip(seen.1).zip(gains)) {
             *m = BETA1 * *m + (1.0 - BETA1) * g;
             *v = BETA2 * *v + (1.0 - BETA2) * g * g;
             let borrowed = prior * (1.0 - *wv);
             let mean_square = (*v + borrowed * common) / (*wv + borrowed);
-            *x -= rate * gain * (*m / *wm) / (mean_square.sqrt() + EPSILON);
+            let step = (*m / *wm) / (mean_square.sqrt() + EPSILON);
+            *x -= rate * gain * step.clamp(-longest, longest);
         }
     }
 }
@@ -119,13 +128,15 @@ impl Optimizer for Adam {
         let value = closure(x, &mut self.gradient)?;
         let common = self.common();
         let prior = if common > 0.0 { PRIOR } else { 0.0 };
+        let longest = if self.carried { LONGEST } else { f32::MAX };
+        let pace = Pace { rate: self.rate, common, prior, longest };
         let places = self.gains.len().max(1);
         count(&mut self.seen_first, &mut self.seen_second);
         let seen = (&self.seen_first[..], &self.seen_second[..]);
         let planes = x.chunks_exact_mut(places).zip(self.gradient.chunks_exact(places));
         let moments = self.first.chunks_exact_mut(places).zip(self.second.chunks_exact_mut(places));
         for ((x, gradient), moments) in planes.zip(moments) {
-            descend(x, gradient, moments, seen, &self.gains, Pace { rate: self.rate, common, prior });
+            descend(x, gradient, moments, seen, &self.gains, pace);
         }
         Ok(value)
     }
@@ -181,5 +192,34 @@ mod tests {
             assert!(x.iter().zip(&y).all(|(x, y)| (x - y).abs() < 1e-6), "step {step}: {x:?} {y:?}");
         }
         assert_eq!((alone.gains().unwrap().len(), shared.gains().unwrap().len()), (12, 4));
+    }
+
+    /// The longest step, in rates, when the gradient becomes a thousand times larger.
+    fn longest_step(carried: bool) -> f32 {
+        let mut adam = Adam::new(1, 0.01);
+        let mut x = [0.0f32];
+        let mut longest = 0.0f32;
+        for step in 0..60 {
+            let slope = if step < 40 { 1e-3 } else { 1.0 };
+            if carried && step == 40 {
+                adam.state();
+            }
+            let before = x[0];
+            adam.step(&mut x, &mut |_, gradient| {
+                gradient[0] = slope;
+                Ok(0.0)
+            })
+            .unwrap();
+            if step >= 40 {
+                longest = longest.max((x[0] - before).abs() / 0.01);
+            }
+        }
+        longest
+    }
+
+    #[test]
+    fn a_carried_state_takes_no_leaps() {
+        assert!((longest_step(true) - LONGEST).abs() < 1e-3, "{}", longest_step(true));
+        assert!(longest_step(false) > 1.2, "the test has no leap to clip: {}", longest_step(false));
     }
 }
