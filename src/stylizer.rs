@@ -44,6 +44,11 @@ const COARSEST: usize = 64;
 /// Levels of the first frame's pyramid, each half as large as the one after it.
 const LEVELS: usize = 3;
 
+/// With one step a frame, frames in a row whose content cost compares with the features of the first of them: a forward pass
+/// of the frame costs as much as that of the step. Colours and edges follow every frame all the same, by the painted
+/// difference. A step every second frame has the features of every fourth.
+const SHARED: usize = 2;
+
 /// Paints frames one after the other.
 pub struct Stylizer {
     runtime: Runtime,
@@ -62,6 +67,8 @@ pub struct Stylizer {
     shown: Array3<f32>,
     /// Frames since the last one that took steps.
     resting: usize,
+    /// Frames with a step since the one whose features the content cost has.
+    lent: usize,
     /// Frames that are yet to take steps whatever `step_every` says.
     eager: usize,
     /// What the canvases are measured against.
@@ -117,6 +124,7 @@ impl Stylizer {
             carrier: None,
             shown: tensor::zeros(Size::new(0, 0)),
             resting: 0,
+            lent: 0,
             eager: 0,
             watch: None,
         })
@@ -159,7 +167,7 @@ impl Stylizer {
     ) -> Result<usize> {
         let seen = observer.observe(frame.as_slice().expect("standard layout"))?;
         if seen.cut {
-            self.resting = 0;
+            (self.resting, self.lent) = (0, 0);
         }
         let held = ArrayView3::from_shape(frame.raw_dim(), seen.frame).expect("a frame of this size");
         match earlier {
@@ -200,10 +208,14 @@ impl Stylizer {
             carrier.carry(self.settings.warm_start, rate, pictures, seen, state)?;
         }
         let frame = ArrayView3::from_shape(canvas.content.raw_dim(), seen.frame).expect("a frame of this size");
-        if steps > 0 {
+        let fresh = steps > 1 || self.lent + 1 >= SHARED;
+        if steps > 0 && fresh {
             canvas.look_at(frame)?;
         } else {
-            canvas.content.assign(&frame);
+            canvas.glance_at(frame);
+        }
+        if steps > 0 {
+            self.lent = if fresh { 0 } else { self.lent + 1 };
         }
         let temporal = (self.settings.temporal > 0.0).then_some((self.settings.temporal, carrier.mask()));
         canvas.start(seen, [carrier.cover(), carrier.softness(), carrier.momentum()], on_device)?;

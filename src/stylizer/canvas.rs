@@ -142,6 +142,12 @@ impl Canvas {
         }
     }
 
+    /// Takes a frame as the content of the picture, but where steps are taken in Rust the content cost goes on to compare
+    /// with the features of the one looked at last.
+    pub fn glance_at(&mut self, frame: ArrayView3<f32>) {
+        self.content.assign(&frame);
+    }
+
     /// The steps that follow start from here, after the motion that was `seen`: from the canvas's picture, or where
     /// `on_device` from what the device makes of its own, with the `cover`, `softness` and `momentum` of [`Start`].
     pub fn start(&mut self, seen: &Seen, [cover, softness, momentum]: [&[f32]; 3], on_device: bool) -> Result<()> {
