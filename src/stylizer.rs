@@ -67,7 +67,7 @@ pub struct Stylizer {
     shown: Array3<f32>,
     /// Frames since the last one that took steps.
     resting: usize,
-    /// Frames with a step since the one whose features the content cost has.
+    /// Frames with a step since the one whose features the content cost has; [`SHARED`] where it has none.
     lent: usize,
     /// Frames that are yet to take steps whatever `step_every` says.
     eager: usize,
@@ -124,7 +124,7 @@ impl Stylizer {
             carrier: None,
             shown: tensor::zeros(Size::new(0, 0)),
             resting: 0,
-            lent: 0,
+            lent: SHARED,
             eager: 0,
             watch: None,
         })

@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use super::{Painting, Stylizer, margin, pyramid};
+use super::{Painting, SHARED, Stylizer, margin, pyramid};
 use crate::{
     cost::style,
     engine::host,
@@ -125,6 +125,8 @@ impl Stylizer {
         let content = margin::within(&new.content).to_owned();
         observer.observe(content.as_slice().expect("tensors here are contiguous"))?;
         carrier.begin(self.settings.first_steps);
+        // Features of the content are yet to be computed at this size.
+        self.lent = SHARED;
         Ok(())
     }
 }

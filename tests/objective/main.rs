@@ -4,3 +4,4 @@ mod engines;
 mod gradients;
 mod reference;
 mod resident;
+mod stylizer;
