@@ -18,7 +18,7 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Pace { fresh: 3.2, ripening: 8.0, moving: 0.4, resting: 0.15 }
+        Pace { fresh: 3.2, ripening: 8.0, moving: 0.4, resting: 0.08 }
     }
 }
 
