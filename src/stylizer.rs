@@ -65,6 +65,8 @@ pub struct Stylizer {
     carrier: Option<Carrier>,
     /// The picture without its margin.
     shown: Array3<f32>,
+    /// What an earlier pass painted, with a margin.
+    earlier: Array3<f32>,
     /// Frames since the last one that took steps.
     resting: usize,
     /// Frames with a step since the one whose features the content cost has; [`SHARED`] where it has none.
@@ -123,6 +125,7 @@ impl Stylizer {
             surroundings: None,
             carrier: None,
             shown: tensor::zeros(Size::new(0, 0)),
+            earlier: tensor::zeros(Size::new(0, 0)),
             resting: 0,
             lent: SHARED,
             eager: 0,
@@ -192,6 +195,7 @@ impl Stylizer {
     /// From the last solution, carried along the motion.
     fn next_frame(&mut self, seen: &Seen, earlier: Option<ArrayView3<f32>>) -> Result<usize> {
         let (steps, rate) = (self.steps_now(), self.settings.steps_a_frame());
+        let looks = self.looks_now(steps);
         let canvas = self.canvases.last_mut().expect("set_up makes canvases");
         let carrier = self.carrier.as_mut().expect("set_up makes it");
         // The device moves its own picture where that is all there is to a start.
@@ -201,21 +205,19 @@ impl Stylizer {
         } else {
             let picture = canvas.picture.as_slice_mut().expect("tensors here are contiguous");
             let before = canvas.content.as_slice().expect("tensors here are contiguous");
-            let earlier = earlier.map(margin::mirrored);
-            let earlier = earlier.as_ref().map(|earlier| earlier.as_slice().expect("tensors here are contiguous"));
+            let earlier = earlier.map(|earlier| {
+                margin::mirror(earlier, &mut self.earlier);
+                self.earlier.as_slice().expect("tensors here are contiguous")
+            });
             let pictures = Pictures { picture, before, earlier };
             let state = canvas.solver.state();
             carrier.carry(self.settings.warm_start, rate, pictures, seen, state)?;
         }
         let frame = ArrayView3::from_shape(canvas.content.raw_dim(), seen.frame).expect("a frame of this size");
-        let fresh = steps > 1 || self.lent + 1 >= SHARED;
-        if steps > 0 && fresh {
+        if looks {
             canvas.look_at(frame)?;
         } else {
             canvas.glance_at(frame);
-        }
-        if steps > 0 {
-            self.lent = if fresh { 0 } else { self.lent + 1 };
         }
         let temporal = (self.settings.temporal > 0.0).then_some((self.settings.temporal, carrier.mask()));
         canvas.start(seen, [carrier.cover(), carrier.softness(), carrier.momentum()], on_device)?;
@@ -236,6 +238,19 @@ impl Stylizer {
         }
         self.resting = 0;
         self.settings.steps
+    }
+
+    /// Whether a frame that takes so many steps gets features of its own.
+    fn looks_now(&mut self, steps: usize) -> bool {
+        if steps == 0 {
+            return false;
+        }
+        self.lent += 1;
+        let looks = steps > 1 || self.lent >= SHARED;
+        if looks {
+            self.lent = 0;
+        }
+        looks
     }
 
     /// A first frame that an earlier pass has painted.
@@ -286,6 +301,7 @@ impl Stylizer {
         self.surroundings = Some(Surroundings::new(size));
         self.shown = tensor::zeros(size);
         let canvas = margin::around(size);
+        self.earlier = tensor::zeros(canvas);
         let long_term = long_term.then(|| LongTerm::new(canvas, flow, reliability));
         self.carrier = Some(Carrier::new(canvas, pace, fresh_detail, long_term));
         self.style = Style::measure(&self.runtime, &self.vgg, &self.paintings, size)?;

@@ -212,9 +212,9 @@ fn write_adam(graph: &mut GraphWriter, gradient: &str, [rate, prior, longest]: [
 
     let direction = graph.node("Div", &[&m, &root], "direction", &[]);
     let direction = graph.node("Div", &[&direction, &wm], "direction_corrected", &[]);
-    let shortest = graph.node("Neg", &[longest], "longest_back", &[]);
+    let back = graph.node("Neg", &[longest], "longest_back", &[]);
     let direction = graph.node("Min", &[&direction, longest], "not_too_far", &[]);
-    let direction = graph.node("Max", &[&direction, &shortest], "not_too_far_back", &[]);
+    let direction = graph.node("Max", &[&direction, &back], "not_too_far_back", &[]);
     let stride = graph.node("Mul", &[GAINS, rate], "stride_gain", &[]);
     let stride = graph.node("Mul", &[&direction, &stride], "stride", &[]);
     let moved = graph.node("Sub", &[PICTURE, &stride], "moved", &[]);
