@@ -19,6 +19,7 @@ pub struct Meter {
 struct Counts {
     since: Option<Instant>,
     captured: u64,
+    composed: u64,
     shown: u64,
     painted: u64,
     steps: u64,
@@ -70,6 +71,8 @@ pub struct Second {
     pub fps_out: f32,
     /// Frames a second that were painted.
     pub fps_painted: f32,
+    /// Frames that were composed, each for the window, the recording and the virtual camera: a count, not a rate.
+    pub composed: u64,
     /// Optimizer steps for a painted frame.
     pub steps: f32,
     /// What is painted, `WIDTHxHEIGHT`.
@@ -105,6 +108,7 @@ impl Meter {
 
     pub(super) fn composed(&self, took: Duration, age: Option<Duration>) {
         let mut counts = self.counts();
+        counts.composed += 1;
         counts.compose.push(milliseconds(took));
         counts.age.extend(age.map(milliseconds));
     }
@@ -139,6 +143,7 @@ impl Meter {
             fps_in: counts.captured as f32 / seconds,
             fps_out: counts.shown as f32 / seconds,
             fps_painted: counts.painted as f32 / seconds,
+            composed: counts.composed,
             steps: counts.steps as f32 / counts.painted.max(1) as f32,
             size: counts.work.map(|work| work.size.to_string()).unwrap_or_default(),
             latency: percentiles(&mut counts.latency),
@@ -147,7 +152,7 @@ impl Meter {
             compose: percentiles(&mut counts.compose),
             dropped: std::mem::take(&mut counts.drops),
         };
-        (counts.captured, counts.shown, counts.painted, counts.steps) = (0, 0, 0, 0);
+        (counts.captured, counts.composed, counts.shown, counts.painted, counts.steps) = (0, 0, 0, 0, 0);
         second
     }
 }
