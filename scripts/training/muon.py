@@ -32,8 +32,9 @@ class Muon:
         if name in self.mean:
             mean, cov = self.mean[name].lerp(mean, 0.1), self.cov[name].lerp(cov, 0.1)
         self.mean[name], self.cov[name] = mean, cov
-        e, v = torch.linalg.eigh(cov / cov.diagonal().mean())
-        self.root[name] = (v * (e.clamp_min(0) + self.damping).rsqrt()) @ v.T
+        # In double precision: channels that are dead in a batch give repeated eigenvalues, on which the single one may not converge.
+        e, v = torch.linalg.eigh((cov / cov.diagonal().mean()).double())
+        self.root[name] = ((v * (e.clamp_min(0) + self.damping).rsqrt()) @ v.T).float()
 
     @torch.no_grad()
     def step(self, lr):
