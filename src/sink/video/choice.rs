@@ -11,9 +11,10 @@ use crate::{
     frame::{Size, TimeBase},
 };
 
-/// x264's preset: encoding shares the cores with painting. Of a painted 720p clip it makes a file as large as `fast` at a
-/// rate factor one higher, 1.1 dB further from the original (PSNR 44.7), in half the time.
-const PRESET_X264: &str = "veryfast";
+/// x264's preset and what is put back of the next better one: encoding shares the cores with painting. `superfast` decides fast;
+/// its files are large because it lacks this look ahead at what later blocks are predicted from. With it, painted clips (720p,
+/// 640x640) take 4 and 7 % more room than with `veryfast`, 0.2 and 0.0 dB further from the original, in half the time or less.
+const FAST_X264: [(&str, &str); 3] = [("preset", "superfast"), ("mbtree", "1"), ("rc-lookahead", "10")];
 /// Constant rate factor of x264 that is hard to tell from the original.
 const CRF_X264: u8 = 17;
 
@@ -65,8 +66,8 @@ pub(super) fn choose(output: &Path, container: &Container, options: &SinkOptions
         options.size
     };
     let (crf, mut settings) = quality_settings(codec, options.crf).map_err(refuse)?;
-    if options.live && codec.name().starts_with("libx26") {
-        settings.set("preset", PRESET_X264);
+    if options.live && codec.name() == "libx265" {
+        settings.set("preset", "veryfast");
     }
     let mut colour = options.colour;
     if codec.id() == codec::Id::MJPEG {
@@ -168,7 +169,7 @@ fn quality_settings(codec: Codec, crf: Option<u8>) -> Result<(Option<usize>, Dic
     let mut settings = Dictionary::new();
     let rate_factor = match codec.name() {
         "libx264" => {
-            settings.set("preset", PRESET_X264);
+            FAST_X264.into_iter().for_each(|(key, value)| settings.set(key, value));
             Some(CRF_X264)
         }
         "libx265" => {
