@@ -49,21 +49,26 @@ impl Compositor {
     }
 }
 
+/// Pixels that are blended together: what is the same for all channels is looked up between two passes over all values.
+const TOGETHER: usize = 64;
+
 wide! {
     /// `frame = painted + keep[|luma(frame - smooth)|] / 256 * (frame - smooth)`, pixel by pixel; all RGB8, of one size.
     fn blend(frame: &mut [u8], painted: &[u8], smooth: &[u8], keep: &[i32; 256]) {
-        let sources = painted.chunks_exact(3).zip(smooth.chunks_exact(3));
-        for (pixel, (painted, smooth)) in frame.chunks_exact_mut(3).zip(sources) {
-            // Not by `array::from_fn`: closures are compiled without the instruction set.
-            let mut detail = [0i32; 3];
-            for c in 0..3 {
-                detail[c] = i32::from(pixel[c]) - i32::from(smooth[c]);
+        let (mut details, mut shares) = ([0i32; 3 * TOGETHER], [0i32; 3 * TOGETHER]);
+        let sources = painted.chunks(3 * TOGETHER).zip(smooth.chunks(3 * TOGETHER));
+        for (frame, (painted, smooth)) in frame.chunks_mut(3 * TOGETHER).zip(sources) {
+            for ((detail, frame), smooth) in details.iter_mut().zip(&*frame).zip(smooth) {
+                *detail = i32::from(*frame) - i32::from(*smooth);
             }
-            // BT.601 luma in 1/256.
-            let amplitude = (77 * detail[0] + 150 * detail[1] + 29 * detail[2]).unsigned_abs() >> 8;
-            let keep = keep[amplitude.min(255) as usize];
-            for c in 0..3 {
-                pixel[c] = (i32::from(painted[c]) + ((detail[c] * keep) >> 8)).clamp(0, 255) as u8;
+            for (detail, share) in details.chunks_exact(3).zip(shares.chunks_exact_mut(3)) {
+                // BT.601 luma in 1/256.
+                let amplitude = (77 * detail[0] + 150 * detail[1] + 29 * detail[2]).unsigned_abs() >> 8;
+                share.fill(keep[amplitude.min(255) as usize]);
+            }
+            let parts = details.iter().zip(&shares).zip(painted);
+            for (value, ((detail, share), painted)) in frame.iter_mut().zip(parts) {
+                *value = (i32::from(*painted) + ((detail * share) >> 8)).clamp(0, 255) as u8;
             }
         }
     }
