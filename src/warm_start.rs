@@ -25,7 +25,7 @@ use stale::LOOKS;
 use crate::{
     error::Result,
     frame::Size,
-    motion::{BundleWarp, Plane, Seen, SplineWarp},
+    motion::{BundleWarp, Plane, Seen, SplineWarp, dispatch::wide},
     optim::State,
 };
 
@@ -87,13 +87,13 @@ pub struct Carrier {
     forgotten: bool,
     /// How far each pixel's paint has outlived what it was made for, in `[0, 1]`.
     stale: Vec<f32>,
-    /// Scratch: (h, w), (3, h, w) three times, (h, w) twice.
+    /// Scratch: (h, w), (3, h, w) three times, (h, w), a row.
     luma: Plane,
     difference: Vec<f32>,
     carried: Vec<f32>,
     explained: Vec<f32>,
-    plane: Vec<f32>,
     coarse: Vec<f32>,
+    row: Vec<f32>,
     splines: SplineWarp,
     bundle: BundleWarp,
 }
@@ -120,8 +120,8 @@ impl Carrier {
             difference: planes(),
             carried: planes(),
             explained: planes(),
-            plane: plane(),
             coarse: plane(),
+            row: Vec::new(),
             splines: SplineWarp::new(size),
             bundle: BundleWarp::new(size),
         }
@@ -166,11 +166,13 @@ impl Carrier {
                 let hard = |mask: f32| if mask > 0.5 { 1.0 } else { 0.0 };
                 self.take_difference(picture, before);
                 self.splines.warp(&self.difference, seen.backward, &mut self.carried);
-                self.put_difference(picture, seen, hard);
                 self.carry_state(seen, optimizer);
-                for plane in planes(optimizer, self.size) {
+                for plane in
+                    planes(optimizer, self.size).into_iter().chain(self.carried.chunks_exact_mut(self.size.area()))
+                {
                     plane.iter_mut().zip(seen.mask).for_each(|(value, mask)| *value *= hard(*mask));
                 }
+                self.put_difference(picture, seen);
             }
             WarmStart::Full => {
                 self.take_difference(picture, before);
@@ -188,7 +190,7 @@ impl Carrier {
                     long_term.fill(seen.frame, &mut self.mask, &mut self.carried, &mut self.age)?;
                     self.renew(|mask, nearest| mask - nearest, seen);
                 }
-                self.put_difference(picture, seen, |_| 1.0);
+                self.put_difference(picture, seen);
                 if let Some(earlier) = earlier {
                     self.blend(picture, earlier);
                     self.renew(|mask, _| 1.0 - BLEND * mask, seen);
@@ -234,19 +236,12 @@ impl Carrier {
 
     /// The painted difference of the last frame.
     fn take_difference(&mut self, picture: &[f32], before: &[f32]) {
-        for ((d, x), c) in self.difference.iter_mut().zip(picture).zip(before) {
-            *d = x - c;
-        }
+        subtract(picture, before, &mut self.difference);
     }
 
-    fn put_difference(&self, picture: &mut [f32], seen: &Seen, share: impl Fn(f32) -> f32) {
-        let area = self.size.area();
-        let planes = picture.chunks_exact_mut(area).zip(self.carried.chunks_exact(area));
-        for ((x, d), c) in planes.zip(seen.frame.chunks_exact(area)) {
-            for (((x, d), c), mask) in x.iter_mut().zip(d).zip(c).zip(seen.mask) {
-                *x = (c + share(*mask) * d).clamp(0.0, 1.0);
-            }
-        }
+    /// The frame with what was carried on it.
+    fn put_difference(&self, picture: &mut [f32], seen: &Seen) {
+        add_within(seen.frame, &self.carried, picture);
     }
 
     /// `delta c x + (1 - delta c) x_earlier` (Ruder et al. 2016, equation 11), c the reliability.
@@ -274,6 +269,23 @@ impl Carrier {
     /// The age of the paint at each pixel, in steps, (h, w).
     pub fn age(&self) -> &[f32] {
         &self.age
+    }
+}
+
+wide! {
+    fn subtract(a: &[f32], b: &[f32], out: &mut [f32]) {
+        for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+            *out = a - b;
+        }
+    }
+}
+
+wide! {
+    /// The sum, held within `[0, 1]`.
+    fn add_within(a: &[f32], b: &[f32], out: &mut [f32]) {
+        for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+            *out = (a + b).clamp(0.0, 1.0);
+        }
     }
 }
 

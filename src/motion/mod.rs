@@ -3,11 +3,13 @@
 //! Nothing here knows of networks or costs. Planes are luma in `[0, 1]`; flow is in pixels of the plane it was computed
 //! for; positions are pixel centres, `(0, 0)` being the centre of the top left pixel.
 
+pub(crate) mod box_mean;
 pub(crate) mod dispatch;
 pub mod flow;
 pub mod observer;
 pub mod reliability;
 pub mod rematch;
+pub mod scale;
 pub mod scene_cut;
 pub mod view;
 pub mod warp;
@@ -16,6 +18,7 @@ pub use flow::{DisFlow, DisSettings, Flow, FlowField, FlowPair};
 pub use observer::{Observer, Seen};
 pub use reliability::{Reliability, ReliabilitySettings};
 pub use rematch::Rematch;
+pub use scale::Scale;
 pub use scene_cut::SceneCut;
 pub use warp::{BundleWarp, Kernel, SplineWarp, warp};
 

@@ -1,7 +1,8 @@
 //! Watches a sequence of frames: what moved where, what held still, where a scene ends.
 
 use super::{
-    DisFlow, DisSettings, Flow, FlowField, FlowPair, Plane, Reliability, ReliabilitySettings, Rematch, SceneCut,
+    DisFlow, DisSettings, Flow, FlowField, Plane, Reliability, ReliabilitySettings, Rematch, Scale, SceneCut,
+    dispatch::wide,
 };
 use crate::{error::Result, frame::Size};
 
@@ -13,6 +14,8 @@ pub struct Observer {
     flow: DisFlow,
     reliability: Reliability,
     cuts: SceneCut,
+    /// In what size motion is looked for: all of the above, and these.
+    scale: Scale,
     /// Luma of the held frame before, and of the frame that has come.
     previous: Plane,
     current: Plane,
@@ -20,8 +23,10 @@ pub struct Observer {
     /// The held frame before.
     before: Vec<f32>,
     rematch: Rematch,
-    /// The backward flow, at rest where the picture is.
+    /// The backward flow, at rest where the picture is, and how reliable and how still each pixel is, all of full size.
     backward: FlowField,
+    mask: Vec<f32>,
+    still: Vec<f32>,
     started: bool,
     /// Whether the newest frame began a scene.
     cut: bool,
@@ -44,17 +49,22 @@ pub struct Seen<'a> {
 impl Observer {
     /// For frames of this size.
     pub fn new(size: Size, flow: DisSettings, reliability: ReliabilitySettings) -> Self {
+        let scale = Scale::new(size, flow.longest);
+        let small = scale.small();
         Observer {
             size,
-            flow: DisFlow::new(size, flow),
-            reliability: Reliability::new(size, reliability),
+            flow: DisFlow::new(small, flow),
+            reliability: Reliability::new(small, reliability),
             cuts: SceneCut::new(),
-            previous: Plane::new(size),
-            current: Plane::new(size),
+            scale,
+            previous: Plane::new(small),
+            current: Plane::new(small),
             held: vec![0.0; 3 * size.area()],
             before: vec![0.0; 3 * size.area()],
             rematch: Rematch::new(size),
             backward: FlowField::new(size),
+            mask: vec![0.0; size.area()],
+            still: vec![0.0; size.area()],
             started: false,
             cut: true,
         }
@@ -65,30 +75,35 @@ impl Observer {
     /// # Panics
     /// If `frame` does not hold three planes of the observer's size.
     pub fn observe(&mut self, frame: &[f32]) -> Result<Seen<'_>> {
-        self.current.set_luma(frame);
+        self.scale.reduce(|luma| luma.set_luma(frame), &mut self.current);
         let mut cut = !self.started;
         if self.started {
             let pair = self.flow.compute(&self.previous, &self.current)?;
             self.reliability.compute(&self.previous, &self.current, pair)?;
             cut = self.cuts.between(&self.previous, &self.current, &self.reliability)?;
-            rest(&mut self.backward, pair, self.reliability.still());
+            let (scale, found) = (&mut self.scale, &pair.backward);
+            scale.enlarge(self.reliability.mask(), 1.0, &mut self.mask);
+            scale.enlarge(self.reliability.still(), 1.0, &mut self.still);
+            scale.enlarge(&found.u, scale.factor(), &mut self.backward.u);
+            scale.enlarge(&found.v, scale.factor(), &mut self.backward.v);
+            rest(&mut self.backward, &self.still);
         }
         self.before.copy_from_slice(&self.held);
         if cut {
             self.held.copy_from_slice(frame);
         } else {
-            hold(&mut self.held, frame, self.reliability.still(), self.size.area());
-            self.rematch.replace(&self.before, &self.held, self.reliability.mask(), &mut self.backward);
+            hold(&mut self.held, frame, &self.still, self.size.area());
+            self.rematch.replace(&self.before, &self.held, &self.mask, &mut self.backward);
         }
-        self.previous.set_luma(&self.held);
+        self.scale.reduce(|luma| luma.set_luma(&self.held), &mut self.previous);
         (self.started, self.cut) = (true, cut);
         Ok(self.seen())
     }
 
     /// What was seen at the newest frame.
     pub fn seen(&self) -> Seen<'_> {
-        let (mask, still) = (self.reliability.mask(), self.reliability.still());
-        Seen { frame: &self.held, backward: &self.backward, mask, still, cut: self.cut }
+        let Observer { held, backward, mask, still, cut, .. } = self;
+        Seen { frame: held, backward, mask, still, cut: *cut }
     }
 
     /// Whether there was a frame since the start, or since the last [`Observer::restart`].
@@ -102,20 +117,24 @@ impl Observer {
     }
 }
 
-/// The flow back, brought to rest where the picture is.
-fn rest(out: &mut FlowField, pair: &FlowPair, still: &[f32]) {
-    let from = pair.backward.u.iter().zip(&pair.backward.v).zip(still);
-    for ((u, v), ((from_u, from_v), still)) in out.u.iter_mut().zip(&mut out.v).zip(from) {
-        *u = from_u * (1.0 - still);
-        *v = from_v * (1.0 - still);
+wide! {
+    /// Brings the flow to rest where the picture is.
+    fn rest(flow: &mut FlowField, still: &[f32]) {
+        for ((u, v), still) in flow.u.iter_mut().zip(&mut flow.v).zip(still) {
+            *u *= 1.0 - still;
+            *v *= 1.0 - still;
+        }
     }
 }
 
-/// Lets the frame in where something changed.
-fn hold(held: &mut [f32], frame: &[f32], still: &[f32], area: usize) {
-    for (held, frame) in held.chunks_exact_mut(area).zip(frame.chunks_exact(area)) {
-        for ((held, now), still) in held.iter_mut().zip(frame).zip(still) {
-            *held = if *still >= 1.0 { *held } else { now + still * (*held - now) };
+wide! {
+    /// Lets the frame in where something changed.
+    fn hold(held: &mut [f32], frame: &[f32], still: &[f32], area: usize) {
+        for (held, frame) in held.chunks_exact_mut(area).zip(frame.chunks_exact(area)) {
+            for ((held, now), still) in held.iter_mut().zip(frame).zip(still) {
+                let blended = now + still * (*held - now);
+                *held = if *still >= 1.0 { *held } else { blended };
+            }
         }
     }
 }

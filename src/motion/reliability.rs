@@ -9,8 +9,9 @@ mod estimate;
 use self::estimate::{blocks, samples};
 use super::{
     FlowField, FlowPair, Plane,
+    box_mean::box_mean,
     dispatch::wide,
-    warp::{Kernel, warp},
+    warp::{Kernel, Places, TOGETHER, warp},
 };
 use crate::{error::Result, frame::Size};
 
@@ -45,11 +46,12 @@ pub struct Reliability {
     still: Vec<f32>,
     /// Standard deviation of the sensor's noise, luma 0..1.
     noise: f32,
-    /// Luma of the previous frame after the motion; differences; a buffer for box means.
+    /// Luma of the previous frame after the motion; differences; buffers for box means.
     warped: Vec<f32>,
     residual: Vec<f32>,
     change: Vec<f32>,
     buffer: Vec<f32>,
+    row: Vec<f32>,
     blocks: Vec<f32>,
     /// Median length of the flow where the picture has something to follow, pixels.
     camera: f32,
@@ -72,6 +74,7 @@ impl Reliability {
             residual: plane(),
             change: plane(),
             buffer: plane(),
+            row: Vec::new(),
             blocks: Vec::with_capacity(blocks(size)),
             camera: 0.0,
             lengths: Vec::with_capacity(samples(size)),
@@ -120,9 +123,14 @@ impl Reliability {
         let noise = self.estimate_noise();
         // The estimate follows slowly: one odd frame is not another camera.
         self.noise = (self.noise + 0.2 * (noise - self.noise)).clamp(NOISE.0, NOISE.1);
-        box_mean(&mut self.residual, &mut self.buffer, self.size, 1);
-        box_mean(&mut self.change, &mut self.buffer, self.size, 2);
+        for (plane, radius) in [(&mut self.residual, 1), (&mut self.change, 2)] {
+            box_mean(plane, &mut self.buffer, &mut self.row, self.size, radius);
+            std::mem::swap(plane, &mut self.buffer);
+        }
         consistency(self, pair);
+        if self.settings.boundary.is_finite() {
+            boundaries(self, &pair.backward);
+        }
         photometric(self, current.data());
         self.camera = self.estimate_camera(current.data(), &pair.backward);
         hold(self, &pair.backward);
@@ -143,44 +151,6 @@ wide! {
     }
 }
 
-wide! {
-    /// Means over squares of side `2 radius + 1`, the border repeated.
-    pub(crate) fn box_mean(plane: &mut [f32], buffer: &mut [f32], size: Size, radius: usize) {
-        let Size { width, height } = size;
-        let scale = 1.0 / (2 * radius + 1) as f32;
-        for y in 0..height {
-            let out = &mut buffer[y * width..(y + 1) * width];
-            out.copy_from_slice(&plane[y * width..(y + 1) * width]);
-            for k in 1..=radius {
-                for near in [y.saturating_sub(k), (y + k).min(height - 1)] {
-                    for (sum, value) in out.iter_mut().zip(&plane[near * width..(near + 1) * width]) {
-                        *sum += value;
-                    }
-                }
-            }
-        }
-        for y in 0..height {
-            let from = &buffer[y * width..(y + 1) * width];
-            let out = &mut plane[y * width..(y + 1) * width];
-            let edge = radius.min(width);
-            let inner = edge..width.saturating_sub(radius).max(edge);
-            for x in (0..edge).chain(inner.end..width) {
-                let near = |k: usize| from[(x + k).saturating_sub(radius).min(width - 1)];
-                out[x] = scale * scale * (0..=2 * radius).map(near).sum::<f32>();
-            }
-            if inner.is_empty() {
-                continue;
-            }
-            out[inner.clone()].fill(0.0);
-            for k in 0..=2 * radius {
-                for (sum, value) in out[inner.clone()].iter_mut().zip(&from[k..]) {
-                    *sum += value * scale * scale;
-                }
-            }
-        }
-    }
-}
-
 /// 1 well below the threshold (`ratio` to it below 1/2), 0 well above (3/2), straight between.
 #[inline(always)]
 fn ramp(ratio: f32) -> f32 {
@@ -188,27 +158,51 @@ fn ramp(ratio: f32) -> f32 {
 }
 
 wide! {
-    /// The way there and back, the frame's border, motion boundaries.
+    /// The way there and back, and the frame's border.
     fn consistency(state: &mut Reliability, pair: &FlowPair) {
         let Size { width, height } = state.size;
         let FlowPair { forward, backward } = pair;
         let (right, bottom) = ((width - 1) as f32, (height - 1) as f32);
         let settings = state.settings;
+        let mut places = Places::new();
+        let (mut there_u, mut there_v) = ([0.0f32; TOGETHER], [0.0f32; TOGETHER]);
+        for y in 0..height {
+            for start in (0..width).step_by(TOGETHER) {
+                let at = y * width + start;
+                let count = (width - start).min(TOGETHER);
+                let (u, v) = (&backward.u[at..][..count], &backward.v[at..][..count]);
+                places.find((start, y), u, v, state.size, 0.0);
+                for k in 0..count {
+                    there_u[k] = places.bilinear(&forward.u, k);
+                    there_v[k] = places.bilinear(&forward.v, k);
+                }
+                let mask = &mut state.mask[at..][..count];
+                for k in 0..count {
+                    let (fu, fv, u, v) = (there_u[k], there_v[k], u[k], v[k]);
+                    // Ruder: |w~ + w^|^2 > 0.01 (|w~|^2 + |w^|^2) + 0.5.
+                    let apart = (fu + u) * (fu + u) + (fv + v) * (fv + v);
+                    let tolerance = 0.01 * (fu * fu + fv * fv + u * u + v * v) + 0.5;
+                    let (px, py) = ((start + k) as f32 + u, y as f32 + v);
+                    let outside = (-px).max(px - right).max((-py).max(py - bottom)).max(0.0);
+                    mask[k] = ramp(apart / (settings.consistency * tolerance)) * (1.0 - outside).max(0.0);
+                }
+            }
+        }
+    }
+}
+
+wide! {
+    /// Motion boundaries.
+    fn boundaries(state: &mut Reliability, flow: &FlowField) {
+        let Size { width, height } = state.size;
         for y in 0..height {
             for x in 0..width {
                 let at = y * width + x;
-                let (u, v) = (backward.u[at], backward.v[at]);
-                let (px, py) = (x as f32 + u, y as f32 + v);
-                let outside = (-px).max(px - right).max((-py).max(py - bottom)).max(0.0);
-                let (fu, fv) = lookup(forward, px.clamp(0.0, right), py.clamp(0.0, bottom));
-                // Ruder: |w~ + w^|^2 > 0.01 (|w~|^2 + |w^|^2) + 0.5.
-                let apart = (fu + u) * (fu + u) + (fv + v) * (fv + v);
-                let tolerance = 0.01 * (fu * fu + fv * fv + u * u + v * v) + 0.5;
+                let (u, v) = (flow.u[at], flow.v[at]);
                 // Ruder: |grad u|^2 + |grad v|^2 > 0.01 |w^|^2 + 0.002.
-                let slope = slope(&backward.u, at, x, y, state.size) + slope(&backward.v, at, x, y, state.size);
+                let slope = slope(&flow.u, at, x, y, state.size) + slope(&flow.v, at, x, y, state.size);
                 let edge = 0.01 * (u * u + v * v) + 0.002;
-                let agree = ramp(apart / (settings.consistency * tolerance)) * ramp(slope / (settings.boundary * edge));
-                state.mask[at] = agree * (1.0 - outside).max(0.0);
+                state.mask[at] *= ramp(slope / (state.settings.boundary * edge));
             }
         }
     }
@@ -222,23 +216,6 @@ pub(crate) fn slope(plane: &[f32], at: usize, x: usize, y: usize, size: Size) ->
     let below = if y + 1 < size.height { at + size.width } else { at };
     let (dx, dy) = (0.5 * (plane[right] - plane[left]), 0.5 * (plane[below] - plane[above]));
     dx * dx + dy * dy
-}
-
-/// The flow between pixels, bilinear; the position is inside.
-#[inline(always)]
-fn lookup(flow: &FlowField, x: f32, y: f32) -> (f32, f32) {
-    let Size { width, height } = flow.size;
-    let (left, top) = (x as usize, y as usize);
-    let (fx, fy) = (x - left as f32, y - top as f32);
-    let right = usize::from(left + 1 < width);
-    let below = if top + 1 < height { width } else { 0 };
-    let at = top * width + left;
-    let mix = |plane: &[f32]| {
-        let s = &plane[at..];
-        let (upper, lower) = (s[0] + (s[right] - s[0]) * fx, s[below] + (s[below + right] - s[below]) * fx);
-        upper + (lower - upper) * fy
-    };
-    (mix(&flow.u), mix(&flow.v))
 }
 
 wide! {

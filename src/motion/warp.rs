@@ -6,9 +6,11 @@
 //! blurs nor rings (Keys: -0.5), and held within the range of the four nearest pixels.
 
 mod bundle;
+mod places;
 mod spline;
 
 pub use bundle::BundleWarp;
+pub(crate) use places::{Places, TOGETHER};
 pub(crate) use spline::POLE;
 pub use spline::SplineWarp;
 
@@ -50,58 +52,20 @@ pub fn warp(source: &[f32], flow: &FlowField, kernel: Kernel, out: &mut [f32]) {
     }
 }
 
-/// A position split into the pixel at or before it and the way from there, in `[0, 1)`, snapped.
-#[inline(always)]
-fn split(position: f32, side: usize) -> (usize, f32) {
-    let position = position.clamp(0.0, (side - 1) as f32);
-    let nearest = (position + 0.5) as usize;
-    if (position - nearest as f32).abs() < SNAP {
-        return (nearest, 0.0);
-    }
-    let low = position as usize;
-    (low, position - low as f32)
-}
-
-/// Pixels of a row whose places are worked out before their values are fetched: without a branch in either, for where
-/// nothing much moves a snapped place is a matter of chance, which no processor predicts.
-const TOGETHER: usize = 64;
-
-/// As [`split`], without a branch.
-#[inline(always)]
-fn split_evenly(position: f32, side: usize) -> (i32, f32) {
-    let position = position.clamp(0.0, (side - 1) as f32);
-    let (nearest, low) = ((position + 0.5) as i32, position as i32);
-    let snapped = (position - nearest as f32).abs() < SNAP;
-    (if snapped { nearest } else { low }, if snapped { 0.0 } else { position - low as f32 })
-}
-
 wide! {
     fn bilinear(source: &[f32], flow: &FlowField, out: &mut [f32]) {
         let Size { width, height } = flow.size;
         let area = width * height;
-        let (mut from, mut right, mut below) = ([0i32; TOGETHER], [0i32; TOGETHER], [0i32; TOGETHER]);
-        let (mut fx, mut fy) = ([0.0f32; TOGETHER], [0.0f32; TOGETHER]);
+        let mut places = Places::new();
         for y in 0..height {
-            for start in (0..width).step_by(TOGETHER) {
-                let at = y * width + start;
-                let count = (width - start).min(TOGETHER);
-                let (u, v) = (&flow.u[at..][..count], &flow.v[at..][..count]);
-                for k in 0..count {
-                    let (left, x) = split_evenly((start + k) as f32 + u[k], width);
-                    let (top, y) = split_evenly(y as f32 + v[k], height);
-                    right[k] = i32::from(left + 1 < width as i32);
-                    below[k] = if top + 1 < height as i32 { width as i32 } else { 0 };
-                    from[k] = top * width as i32 + left;
-                    (fx[k], fy[k]) = (x, y);
-                }
+            for x in (0..width).step_by(TOGETHER) {
+                let at = y * width + x;
+                let count = (width - x).min(TOGETHER);
+                places.find((x, y), &flow.u[at..][..count], &flow.v[at..][..count], flow.size, SNAP);
                 for channel in (0..source.len()).step_by(area) {
                     let plane = &source[channel..channel + area];
                     for (k, out) in out[channel + at..][..count].iter_mut().enumerate() {
-                        let (from, right, below) = (from[k] as usize, right[k] as usize, below[k] as usize);
-                        let (a, b) = (plane[from], plane[from + right]);
-                        let (c, d) = (plane[from + below], plane[from + below + right]);
-                        let (upper, lower) = (a + (b - a) * fx[k], c + (d - c) * fx[k]);
-                        *out = upper + (lower - upper) * fy[k];
+                        *out = places.bilinear(plane, k);
                     }
                 }
             }
@@ -122,24 +86,28 @@ wide! {
     fn bicubic(source: &[f32], flow: &FlowField, out: &mut [f32]) {
         let Size { width, height } = flow.size;
         let area = width * height;
+        let mut places = Places::new();
+        let (mut wx, mut wy) = ([[0.0f32; 4]; TOGETHER], [[0.0f32; 4]; TOGETHER]);
         for y in 0..height {
-            for x in 0..width {
+            for x in (0..width).step_by(TOGETHER) {
                 let at = y * width + x;
-                let (left, fx) = split(x as f32 + flow.u[at], width);
-                let (top, fy) = split(y as f32 + flow.v[at], height);
-                if fx == 0.0 && fy == 0.0 {
-                    let from = top * width + left;
-                    for channel in (0..source.len()).step_by(area) {
-                        out[channel + at] = source[channel + from];
-                    }
-                    continue;
+                let count = (width - x).min(TOGETHER);
+                places.find((x, y), &flow.u[at..][..count], &flow.v[at..][..count], flow.size, SNAP);
+                for k in 0..count {
+                    (wx[k], wy[k]) = (keys(places.fx[k]), keys(places.fy[k]));
                 }
-                let (wx, wy) = (keys(fx), keys(fy));
-                let inner = left >= 1 && left + 2 < width && top >= 1 && top + 2 < height;
                 for channel in (0..source.len()).step_by(area) {
                     let plane = &source[channel..channel + area];
-                    let near = if inner { near(plane, width, left, top) } else { near_border(plane, flow.size, left, top) };
-                    out[channel + at] = blend(&near, &wx, &wy);
+                    for (k, out) in out[channel + at..][..count].iter_mut().enumerate() {
+                        let (left, top) = (places.left[k] as usize, places.top[k] as usize);
+                        *out = if places.is_pixel(k) {
+                            plane[top * width + left]
+                        } else if places.is_inner(k, flow.size) {
+                            blend(&near(plane, width, left, top), &wx[k], &wy[k])
+                        } else {
+                            blend(&near_border(plane, flow.size, left, top), &wx[k], &wy[k])
+                        };
+                    }
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Fine detail at the start of a frame: how much of the frame's own shows through the paint, and of the paint's is carried.
 
 use super::{Carrier, trust};
-use crate::motion::{Seen, reliability::box_mean};
+use crate::motion::{Seen, box_mean::box_mean};
 
 /// How much of the fine detail of what the motion does not explain shows at once, 0 to 1; all of what is coarse does. At 1 the
 /// frame's own edges and pores show through the paint of whatever moves, frame after frame, and one step cannot paint
@@ -43,8 +43,7 @@ impl Carrier {
     /// Takes from the carried difference its own fine detail, as far as [`Carrier::softness`] says.
     pub(super) fn soften(&mut self) {
         for carried in self.carried.chunks_exact_mut(self.size.area()) {
-            self.coarse.copy_from_slice(carried);
-            box_mean(&mut self.coarse, &mut self.plane, self.size, FINE);
+            box_mean(carried, &mut self.coarse, &mut self.row, self.size, FINE);
             for ((d, coarse), softness) in carried.iter_mut().zip(&self.coarse).zip(&self.softness) {
                 *d += softness * (coarse - *d);
             }
@@ -60,8 +59,7 @@ impl Carrier {
             for (residual, frame) in residual.iter_mut().zip(frame) {
                 *residual = frame - *residual;
             }
-            self.coarse.copy_from_slice(residual);
-            box_mean(&mut self.coarse, &mut self.plane, self.size, FINE);
+            box_mean(residual, &mut self.coarse, &mut self.row, self.size, FINE);
             for (((d, residual), coarse), cover) in carried.iter_mut().zip(residual).zip(&self.coarse).zip(&self.cover)
             {
                 *d -= cover * (*residual - coarse);

@@ -9,11 +9,7 @@
 use super::{Carrier, between};
 use crate::{
     frame::Size,
-    motion::{
-        Seen,
-        dispatch::wide,
-        reliability::{box_mean, slope},
-    },
+    motion::{Seen, box_mean::box_mean, dispatch::wide, reliability::slope},
 };
 
 /// Planes of what is remembered: mean colour and mean strength of the edges near each pixel.
@@ -35,12 +31,11 @@ const FORGOTTEN: (f32, f32) = (0.01, 0.15);
 impl Carrier {
     /// Finds what is stale, in `[0, 1]`, and makes it younger. Where the paint was made has been carried along.
     pub(super) fn find_stale(&mut self, seen: &Seen) {
-        let (colour, edges) = self.looks.split_at_mut(EDGES * self.size.area());
-        colour.copy_from_slice(seen.frame);
         self.luma.set_luma(seen.frame);
-        gradient(self.luma.data(), edges, self.size);
-        for (plane, near) in self.looks.chunks_exact_mut(self.size.area()).zip(NEAR) {
-            box_mean(plane, &mut self.plane, self.size, near);
+        gradient(self.luma.data(), &mut self.coarse, self.size);
+        let planes = seen.frame.chunks_exact(self.size.area()).chain([&self.coarse[..]]);
+        for ((out, plane), near) in self.looks.chunks_exact_mut(self.size.area()).zip(planes).zip(NEAR) {
+            box_mean(plane, out, &mut self.row, self.size, near);
         }
         if std::mem::take(&mut self.forgotten) {
             self.made_for.copy_from_slice(&self.looks);

@@ -13,7 +13,7 @@ use self::{densify::Dense, patch::Grid, pyramid::Pyramid, refine::Refine};
 use crate::{
     error::Result,
     frame::Size,
-    motion::{Plane, dispatch::wide},
+    motion::{Plane, scale::enlarge},
 };
 
 /// Where each pixel went: `(u, v)` to the right and down, in pixels, `height * width` values each.
@@ -53,6 +53,9 @@ pub trait Flow {
 /// How carefully [`DisFlow`] looks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DisSettings {
+    /// The longer side, in pixels, up to which [`Observer`](super::Observer) looks at pictures as they are; larger ones at a half, a quarter
+    /// of their size.
+    pub longest: usize,
     /// The finest pyramid level searched: 0 is the plane itself, each further one is half as large. The result is
     /// brought back to full size.
     pub finest: usize,
@@ -75,6 +78,7 @@ pub struct DisSettings {
 impl DisSettings {
     /// For live pictures.
     pub const FAST: DisSettings = DisSettings {
+        longest: 512,
         finest: 0,
         finest_forward: 1,
         finest_search: 1,
@@ -86,6 +90,7 @@ impl DisSettings {
     };
     /// For files.
     pub const GOOD: DisSettings = DisSettings {
+        longest: usize::MAX,
         finest: 0,
         finest_forward: 0,
         finest_search: 0,
@@ -151,6 +156,20 @@ impl DisFlow {
     pub fn size(&self) -> Size {
         self.size
     }
+
+    /// The way back alone, on the caller's thread.
+    ///
+    /// # Errors
+    /// As [`Flow::compute`].
+    pub fn compute_backward(&mut self, previous: &Plane, current: &Plane) -> Result<&FlowField> {
+        previous.expect_size(self.size)?;
+        current.expect_size(self.size)?;
+        let [past, present] = &mut self.pyramids;
+        past.build(previous, self.settings.finest);
+        present.build(current, self.settings.finest);
+        self.directions[1].run(present, past, &mut self.pair.backward);
+        Ok(&self.pair.backward)
+    }
 }
 
 impl Flow for DisFlow {
@@ -205,7 +224,7 @@ impl Direction {
             let (finer, coarser) = self.steps.split_at_mut(index + 1);
             let Step { grid, dense, refine, flow } = &mut finer[index];
             match coarser.first() {
-                Some(coarser) => enlarge(&coarser.flow, flow, 1, &mut self.row),
+                Some(coarser) => enlarge_field(&coarser.flow, flow, 1, &mut self.row),
                 None => {
                     flow.u.fill(0.0);
                     flow.v.fill(0.0);
@@ -219,53 +238,15 @@ impl Direction {
                 refine.run(a, b, flow, settings.refine_rounds, settings.refine_sweeps);
             }
         }
-        enlarge(&self.steps[0].flow, result, settings.finest, &mut self.row);
+        enlarge_field(&self.steps[0].flow, result, settings.finest, &mut self.row);
     }
 }
 
-wide! {
-    /// Brings a field to `2^levels` times its size, bilinearly, its vectors scaled alike. `row` is a buffer.
-    fn enlarge(from: &FlowField, to: &mut FlowField, levels: usize, row: &mut Vec<f32>) {
-        let factor = 1 << levels;
-        let (width, height) = (from.size.width, from.size.height);
-        let columns = to.size.width;
-        row.resize(width + 2, 0.0);
-        for (from, to) in [(&from.u, &mut to.u), (&from.v, &mut to.v)] {
-            for (y, to) in to.chunks_exact_mut(columns).enumerate() {
-                let position = ((y as f32 + 0.5) / factor as f32 - 0.5).clamp(0.0, (height - 1) as f32);
-                let (top, fraction) = (position as usize, position.fract());
-                let upper = &from[top * width..][..width];
-                let lower = &from[(top + 1).min(height - 1) * width..][..width];
-                for ((value, a), b) in row[1..=width].iter_mut().zip(upper).zip(lower) {
-                    *value = factor as f32 * (a + (b - a) * fraction);
-                }
-                row[0] = row[1];
-                row[width + 1] = row[width];
-                stretch(row, to, factor);
-            }
-        }
-    }
-}
-
-/// Bilinear along a row whose first and last value are there twice.
-#[inline(always)]
-fn stretch(row: &[f32], to: &mut [f32], factor: usize) {
-    if factor == 2 {
-        let near = row.iter().zip(&row[1..]).zip(&row[2..]);
-        for (to, ((left, here), right)) in to.chunks_mut(2).zip(near) {
-            to[0] = 0.75 * here + 0.25 * left;
-            if let Some(second) = to.get_mut(1) {
-                *second = 0.75 * here + 0.25 * right;
-            }
-        }
-        return;
-    }
-    for (x, to) in to.iter_mut().enumerate() {
-        // In the row's own numbering pixel i lies at i + 1.
-        let position = (x as f32 + 0.5) / factor as f32 + 0.5;
-        let left = position as usize;
-        *to = row[left] + (row[left + 1] - row[left]) * (position - left as f32);
-    }
+/// Brings a field to `2^levels` times its size, its vectors scaled alike. `row` is a buffer.
+fn enlarge_field(from: &FlowField, to: &mut FlowField, levels: usize, row: &mut Vec<f32>) {
+    let gain = (1 << levels) as f32;
+    enlarge(&from.u, from.size, &mut to.u, to.size, levels, gain, row);
+    enlarge(&from.v, from.size, &mut to.v, to.size, levels, gain, row);
 }
 
 #[cfg(test)]

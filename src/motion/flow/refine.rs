@@ -9,7 +9,10 @@ use super::{
     FlowField,
     pyramid::{Level, PAD},
 };
-use crate::{frame::Size, motion::dispatch::wide};
+use crate::{
+    frame::Size,
+    motion::{dispatch::wide, warp::TOGETHER},
+};
 
 /// Weights of smoothness, brightness and gradient constancy.
 const SMOOTH: f32 = 20.0;
@@ -152,23 +155,31 @@ fn warp(refine: &mut Refine, a: &Level, b: &Level, flow: &FlowField) {
     let Size { width, height } = flow.size;
     let (right, bottom) = ((width + PAD - 2) as f32, (height + PAD - 2) as f32);
     let margin = -((PAD - 1) as f32);
+    // Places first, so that they are worked out in wide registers, then the values there.
+    let (mut from, mut fx, mut fy) = ([0i32; TOGETHER], [0.0f32; TOGETHER], [0.0f32; TOGETHER]);
     for y in 0..height {
-        let (fu, fv) = (&flow.u[y * width..(y + 1) * width], &flow.v[y * width..(y + 1) * width]);
-        let start = a.at(0, y);
-        let here = &a.image[start..start + width];
-        let mean = &mut refine.mean[start..start + width];
-        let difference = &mut refine.difference[start..start + width];
-        for x in 0..width {
-            let px = (x as f32 + fu[x]).clamp(margin, right) + PAD as f32;
-            let py = (y as f32 + fv[x]).clamp(margin, bottom) + PAD as f32;
-            let (ix, iy) = (px as i32, py as i32);
-            let (fx, fy) = (px - ix as f32, py - iy as f32);
-            let at = iy as usize * b.stride + ix as usize;
-            let (upper, lower) = (&b.image[at..at + 2], &b.image[at + b.stride..at + b.stride + 2]);
-            let (p, q) = (upper[0] + (upper[1] - upper[0]) * fx, lower[0] + (lower[1] - lower[0]) * fx);
-            let there = p + (q - p) * fy;
-            mean[x] = 0.5 * (there + here[x]);
-            difference[x] = there - here[x];
+        for x in (0..width).step_by(TOGETHER) {
+            let count = (width - x).min(TOGETHER);
+            let (fu, fv) = (&flow.u[y * width + x..][..count], &flow.v[y * width + x..][..count]);
+            for k in 0..count {
+                let px = ((x + k) as f32 + fu[k]).clamp(margin, right) + PAD as f32;
+                let py = (y as f32 + fv[k]).clamp(margin, bottom) + PAD as f32;
+                let (ix, iy) = (px as i32, py as i32);
+                (fx[k], fy[k]) = (px - ix as f32, py - iy as f32);
+                from[k] = iy * b.stride as i32 + ix;
+            }
+            let start = a.at(x, y);
+            let here = &a.image[start..][..count];
+            let mean = &mut refine.mean[start..][..count];
+            let difference = &mut refine.difference[start..][..count];
+            for k in 0..count {
+                let at = from[k] as usize;
+                let (upper, lower) = (&b.image[at..at + 2], &b.image[at + b.stride..at + b.stride + 2]);
+                let (p, q) = (upper[0] + (upper[1] - upper[0]) * fx[k], lower[0] + (lower[1] - lower[0]) * fx[k]);
+                let there = p + (q - p) * fy[k];
+                mean[k] = 0.5 * (there + here[k]);
+                difference[k] = there - here[k];
+            }
         }
     }
     for plane in [&mut refine.mean, &mut refine.difference] {

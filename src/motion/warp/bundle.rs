@@ -3,7 +3,7 @@
 //! Processors gather single values slowly (AMD's in particular). Eight planes, pixel by pixel, are fetched a whole register
 //! at a time.
 
-use super::{FlowField, TOGETHER, split_evenly, wide};
+use super::{FlowField, Places, SNAP, TOGETHER, wide};
 use crate::frame::Size;
 
 /// Planes side by side.
@@ -73,21 +73,18 @@ fn between(a: &[f32; ABREAST], b: &[f32; ABREAST], t: f32) -> [f32; ABREAST] {
 wide! {
     fn bilinear(pixels: &Pixels, flow: &FlowField, planes: &mut [&mut [f32]]) {
         let Size { width, height } = flow.size;
+        let mut places = Places::new();
         let mut row = [[0.0f32; ABREAST]; TOGETHER];
         for y in 0..height {
-            for start in (0..width).step_by(TOGETHER) {
-                let at = y * width + start;
-                let count = (width - start).min(TOGETHER);
-                let (u, v) = (&flow.u[at..][..count], &flow.v[at..][..count]);
+            for x in (0..width).step_by(TOGETHER) {
+                let at = y * width + x;
+                let count = (width - x).min(TOGETHER);
+                places.find((x, y), &flow.u[at..][..count], &flow.v[at..][..count], flow.size, SNAP);
                 for (k, out) in row[..count].iter_mut().enumerate() {
-                    let (left, fx) = split_evenly((start + k) as f32 + u[k], width);
-                    let (top, fy) = split_evenly(y as f32 + v[k], height);
-                    let from = top as usize * width + left as usize;
-                    let right = usize::from(left as usize + 1 < width);
-                    let below = if top as usize + 1 < height { width } else { 0 };
-                    let upper = between(&pixels[from], &pixels[from + right], fx);
-                    let lower = between(&pixels[from + below], &pixels[from + below + right], fx);
-                    *out = between(&upper, &lower, fy);
+                    let [a, b, c, d] = places.four(k);
+                    let upper = between(&pixels[a], &pixels[b], places.fx[k]);
+                    let lower = between(&pixels[c], &pixels[d], places.fx[k]);
+                    *out = between(&upper, &lower, places.fy[k]);
                 }
                 scatter(&row[..count], planes, at);
             }

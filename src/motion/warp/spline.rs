@@ -3,9 +3,9 @@
 #![allow(clippy::needless_range_loop, reason = "the same index runs through the lanes of several pixels")]
 
 use super::{
-    FlowField, TOGETHER,
+    FlowField, Places, SNAP, TOGETHER,
     bundle::{ABREAST, Pixels, interleave, scatter},
-    split, wide,
+    wide,
 };
 use crate::frame::Size;
 
@@ -54,25 +54,28 @@ impl SplineWarp {
         assert!(out.iter().all(|plane| whole(plane.len())), "whole channels of {}", flow.size);
         for (sources, out) in sources.chunks(ABREAST).zip(out.chunks_mut(ABREAST)) {
             interleave(sources, &mut self.source);
-            self.coefficients.copy_from_slice(&self.source);
-            prefilter(&mut self.coefficients, flow.size);
+            prefilter(&self.source, &mut self.coefficients, flow.size);
             spline(&self.source, &self.coefficients, flow, out);
         }
     }
 }
 
 wide! {
-    /// Coefficients in place of the pixels, rows then columns.
-    fn prefilter(pixels: &mut Pixels, size: Size) {
+    /// The coefficients for these pixels, rows then columns.
+    fn prefilter(pixels: &Pixels, coefficients: &mut Pixels, size: Size) {
         let Size { width, height } = size;
-        if width > 1 {
-            // Several rows at once: each recursion waits for itself.
-            for rows in pixels.chunks_mut(4 * width) {
+        let gain = |side: usize| if side > 1 { 6.0 } else { 1.0 };
+        // Several rows at once: each recursion waits for itself.
+        for (rows, from) in coefficients.chunks_mut(4 * width).zip(pixels.chunks(4 * width)) {
+            for (value, from) in rows.as_flattened_mut().iter_mut().zip(from.as_flattened()) {
+                *value = gain(width) * gain(height) * from;
+            }
+            if width > 1 {
                 filter_rows(rows, width);
             }
         }
         if height > 1 {
-            filter_columns(pixels.as_flattened_mut(), ABREAST * width, height);
+            filter_columns(coefficients.as_flattened_mut(), ABREAST * width, height);
         }
     }
 }
@@ -80,6 +83,7 @@ wide! {
 /// How the recursion ends at the mirrored far border.
 const LAST: f32 = POLE / (POLE * POLE - 1.0);
 
+/// But for the factor 6.
 #[inline(always)]
 fn filter_rows(rows: &mut Pixels, width: usize) {
     for row in rows.chunks_exact_mut(width) {
@@ -112,10 +116,9 @@ fn filter_rows(rows: &mut Pixels, width: usize) {
             }
         }
     }
-    rows.as_flattened_mut().iter_mut().for_each(|value| *value *= 6.0);
 }
 
-/// `width` values a row.
+/// `width` values a row; but for the factor 6.
 #[inline(always)]
 fn filter_columns(plane: &mut [f32], width: usize, height: usize) {
     let (first, rest) = plane.split_at_mut(width);
@@ -137,7 +140,6 @@ fn filter_columns(plane: &mut [f32], width: usize, height: usize) {
         let below = &lower[..width];
         upper[y * width..].iter_mut().zip(below).for_each(|(value, below)| *value = POLE * (below - *value));
     }
-    plane.iter_mut().for_each(|value| *value *= 6.0);
 }
 
 /// The cubic B-spline at the four pixels around a position that lies `t` after the second.
@@ -177,17 +179,50 @@ impl Around {
             let x = self.columns[i];
             let (a, b) = (&pixels[self.rows[0] + x], &pixels[self.rows[1] + x]);
             let (c, d) = (&pixels[self.rows[2] + x], &pixels[self.rows[3] + x]);
-            for lane in 0..ABREAST {
-                columns[i][lane] = (a[lane] * wy[0] + b[lane] * wy[1]) + (c[lane] * wy[2] + d[lane] * wy[3]);
-            }
+            columns[i] = down(a, b, c, d, wy);
         }
-        let mut sum = [0.0; ABREAST];
-        for lane in 0..ABREAST {
-            sum[lane] = (columns[0][lane] * wx[0] + columns[1][lane] * wx[1])
-                + (columns[2][lane] * wx[2] + columns[3][lane] * wx[3]);
-        }
-        sum
+        across(&columns, wx)
     }
+}
+
+/// The same where all of them are inside, the first at `start`.
+#[inline(always)]
+fn weigh_inside(pixels: &Pixels, start: usize, width: usize, wx: &[f32; 4], wy: &[f32; 4]) -> [f32; ABREAST] {
+    let (a, b) = (four(pixels, start), four(pixels, start + width));
+    let (c, d) = (four(pixels, start + 2 * width), four(pixels, start + 3 * width));
+    let mut columns = [[0.0; ABREAST]; 4];
+    for i in 0..4 {
+        columns[i] = down(&a[i], &b[i], &c[i], &d[i], wy);
+    }
+    across(&columns, wx)
+}
+
+#[inline(always)]
+fn four(pixels: &Pixels, start: usize) -> &[[f32; ABREAST]; 4] {
+    pixels[start..].first_chunk().expect("four pixels inside the picture")
+}
+
+/// The sum of four pixels of a column.
+#[inline(always)]
+fn down(
+    a: &[f32; ABREAST],
+    b: &[f32; ABREAST],
+    c: &[f32; ABREAST],
+    d: &[f32; ABREAST],
+    weights: &[f32; 4],
+) -> [f32; ABREAST] {
+    let mut sum = [0.0; ABREAST];
+    for lane in 0..ABREAST {
+        sum[lane] = (a[lane] * weights[0] + b[lane] * weights[1]) + (c[lane] * weights[2] + d[lane] * weights[3]);
+    }
+    sum
+}
+
+/// The sum of four columns.
+#[inline(always)]
+fn across(columns: &[[f32; ABREAST]; 4], weights: &[f32; 4]) -> [f32; ABREAST] {
+    let [a, b, c, d] = columns;
+    down(a, b, c, d, weights)
 }
 
 #[inline(always)]
@@ -203,24 +238,30 @@ fn most(a: f32, b: f32) -> f32 {
 wide! {
     fn spline(source: &Pixels, coefficients: &Pixels, flow: &FlowField, planes: &mut [&mut [f32]]) {
         let Size { width, height } = flow.size;
+        let mut places = Places::new();
+        let (mut wx, mut wy) = ([[0.0f32; 4]; TOGETHER], [[0.0f32; 4]; TOGETHER]);
         let mut row = [[0.0f32; ABREAST]; TOGETHER];
         for y in 0..height {
-            for start in (0..width).step_by(TOGETHER) {
-                let at = y * width + start;
-                let count = (width - start).min(TOGETHER);
+            for x in (0..width).step_by(TOGETHER) {
+                let at = y * width + x;
+                let count = (width - x).min(TOGETHER);
+                places.find((x, y), &flow.u[at..][..count], &flow.v[at..][..count], flow.size, SNAP);
+                for k in 0..count {
+                    (wx[k], wy[k]) = (b_spline(places.fx[k]), b_spline(places.fy[k]));
+                }
                 for (k, out) in row[..count].iter_mut().enumerate() {
-                    let (left, fx) = split((start + k) as f32 + flow.u[at + k], width);
-                    let (top, fy) = split(y as f32 + flow.v[at + k], height);
-                    let from = top * width + left;
-                    if fx == 0.0 && fy == 0.0 {
+                    let [from, right, below, both] = places.four(k);
+                    if places.is_pixel(k) {
                         *out = source[from];
                         continue;
                     }
-                    let sum = Around::new(flow.size, left, top).weigh(coefficients, &b_spline(fx), &b_spline(fy));
-                    let right = usize::from(left + 1 < width);
-                    let below = if top + 1 < height { width } else { 0 };
-                    let (a, b) = (&source[from], &source[from + right]);
-                    let (c, d) = (&source[from + below], &source[from + below + right]);
+                    let sum = if places.is_inner(k, flow.size) {
+                        weigh_inside(coefficients, from - width - 1, width, &wx[k], &wy[k])
+                    } else {
+                        let around = Around::new(flow.size, places.left[k] as usize, places.top[k] as usize);
+                        around.weigh(coefficients, &wx[k], &wy[k])
+                    };
+                    let (a, b, c, d) = (&source[from], &source[right], &source[below], &source[both]);
                     for lane in 0..ABREAST {
                         let low = least(least(a[lane], b[lane]), least(c[lane], d[lane]));
                         let high = most(most(a[lane], b[lane]), most(c[lane], d[lane]));

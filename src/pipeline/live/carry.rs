@@ -9,13 +9,17 @@ use super::paint::Painted;
 use crate::{
     error::Result,
     frame::Size,
-    motion::{DisFlow, DisSettings, Flow, Kernel, Plane, warp},
+    motion::{DisFlow, DisSettings, FlowField, Kernel, Plane, Scale, warp},
 };
 
 pub(super) struct Carry {
+    /// In what size motion is looked for.
+    scale: Scale,
     flow: DisFlow,
     previous: Plane,
     current: Plane,
+    /// The way back to the painted frame, at the full size.
+    backward: FlowField,
     /// The painted difference and its carried version: RGB planes, (3, h, w), -1..1.
     difference: Vec<f32>,
     carried: Vec<f32>,
@@ -26,11 +30,14 @@ pub(super) struct Carry {
 impl Carry {
     /// For pictures of this size.
     pub fn new(size: Size) -> Self {
+        let scale = Scale::new(size, DisSettings::FAST.longest);
+        let small = scale.small();
         Carry {
-            // One thread: the other cores are painting.
-            flow: DisFlow::new(size, DisSettings { threads: 1, ..DisSettings::FAST }),
-            previous: Plane::new(size),
-            current: Plane::new(size),
+            scale,
+            flow: DisFlow::new(small, DisSettings::FAST),
+            previous: Plane::new(small),
+            current: Plane::new(small),
+            backward: FlowField::new(size),
             difference: vec![0.0; 3 * size.area()],
             carried: vec![0.0; 3 * size.area()],
             of: None,
@@ -38,29 +45,41 @@ impl Carry {
     }
 
     pub fn size(&self) -> Size {
-        self.flow.size()
+        self.backward.size
     }
 
     /// The paint on another frame: `content` is that frame and `out` gets it painted, both RGB8 of this size.
     pub fn carry(&mut self, painted: &Painted, content: &[u8], out: &mut [u8]) -> Result<()> {
         if self.of != Some(painted.at) {
             self.of = Some(painted.at);
-            luma(painted.content.pixels(), &mut self.previous);
-            let pairs = painted.picture.pixels().iter().zip(painted.content.pixels());
-            let area = self.difference.len() / 3;
-            for (i, (&picture, &content)) in pairs.enumerate() {
-                self.difference[i % 3 * area + i / 3] = (f32::from(picture) - f32::from(content)) / 255.0;
+            self.scale.reduce(|plane| luma(painted.content.pixels(), plane), &mut self.previous);
+            let pixels = painted.picture.pixels().chunks_exact(3).zip(painted.content.pixels().chunks_exact(3));
+            let [red, green, blue] = planes_mut(&mut self.difference);
+            for ((((picture, content), red), green), blue) in pixels.zip(red).zip(green).zip(blue) {
+                let apart = |c: usize| (f32::from(picture[c]) - f32::from(content[c])) / 255.0;
+                (*red, *green, *blue) = (apart(0), apart(1), apart(2));
             }
         }
-        luma(content, &mut self.current);
-        let pair = self.flow.compute(&self.previous, &self.current)?;
-        warp(&self.difference, &pair.backward, Kernel::Bilinear, &mut self.carried);
-        let area = self.carried.len() / 3;
-        for (i, (out, &content)) in out.iter_mut().zip(content).enumerate() {
-            *out = (f32::from(content) + 255.0 * self.carried[i % 3 * area + i / 3] + 0.5) as u8;
+        self.scale.reduce(|plane| luma(content, plane), &mut self.current);
+        let found = self.flow.compute_backward(&self.previous, &self.current)?;
+        self.scale.enlarge(&found.u, self.scale.factor(), &mut self.backward.u);
+        self.scale.enlarge(&found.v, self.scale.factor(), &mut self.backward.v);
+        warp(&self.difference, &self.backward, Kernel::Bilinear, &mut self.carried);
+        let [red, green, blue] = planes_mut(&mut self.carried);
+        let pixels = out.chunks_exact_mut(3).zip(content.chunks_exact(3));
+        for ((((out, content), red), green), blue) in pixels.zip(red).zip(green).zip(blue) {
+            for ((out, content), paint) in out.iter_mut().zip(content).zip([*red, *green, *blue]) {
+                *out = (f32::from(*content) + 255.0 * paint + 0.5) as u8;
+            }
         }
         Ok(())
     }
+}
+
+fn planes_mut(picture: &mut [f32]) -> [&mut [f32]; 3] {
+    let (red, rest) = picture.split_at_mut(picture.len() / 3);
+    let (green, blue) = rest.split_at_mut(red.len());
+    [red, green, blue]
 }
 
 /// Rec. 601 luma of RGB8, 0..1.

@@ -1,0 +1,164 @@
+//! Between a picture and the smaller one in which its motion is looked for, a half or a quarter of it.
+
+use super::{Plane, dispatch::wide};
+use crate::frame::Size;
+
+/// Makes small planes of pictures of one size, and brings what was found in them back. Pixel `i` of a small plane covers the pixels
+/// from `i * factor` on.
+pub struct Scale {
+    full: Size,
+    small: Size,
+    levels: usize,
+    /// A plane of the whole picture; none where nothing is made smaller.
+    whole: Plane,
+    /// A row of what is enlarged.
+    row: Vec<f32>,
+}
+
+impl Scale {
+    /// Halved until the longer side is at most `longest` pixels.
+    pub fn new(full: Size, longest: usize) -> Self {
+        let (mut small, mut levels) = (full, 0);
+        while small.width.max(small.height) > longest.max(1) {
+            (small, levels) = (Size::new(small.width.div_ceil(2), small.height.div_ceil(2)), levels + 1);
+        }
+        let whole = Plane::new(if levels > 0 { full } else { Size::new(0, 0) });
+        Scale { full, small, levels, whole, row: Vec::with_capacity(small.width + 2) }
+    }
+
+    pub fn small(&self) -> Size {
+        self.small
+    }
+
+    /// The small version of the plane that `fill` fills in.
+    ///
+    /// # Panics
+    /// If `out` is not of the small size.
+    pub fn reduce(&mut self, fill: impl FnOnce(&mut Plane), out: &mut Plane) {
+        assert_eq!(out.size(), self.small, "the size of the small plane");
+        if self.levels == 0 {
+            fill(out);
+            return;
+        }
+        fill(&mut self.whole);
+        shrink(self.whole.data(), self.full, out.data_mut(), self.small, self.levels);
+    }
+
+    /// A small plane's values, times `gain`, at the full size, bilinear.
+    pub fn enlarge(&mut self, from: &[f32], gain: f32, out: &mut [f32]) {
+        enlarge(from, self.small, out, self.full, self.levels, gain, &mut self.row);
+    }
+
+    /// How many pixels of the picture a pixel of the small plane is wide.
+    pub fn factor(&self) -> f32 {
+        (1 << self.levels) as f32
+    }
+}
+
+wide! {
+    /// Means over squares of side `2^levels`; fewer pixels where they hang over the edge.
+    fn shrink(from: &[f32], full: Size, out: &mut [f32], small: Size, levels: usize) {
+        let side = 1 << levels;
+        for (y, out) in out.chunks_exact_mut(small.width).enumerate() {
+            let rows = y * side..((y + 1) * side).min(full.height);
+            let count = rows.len();
+            out.fill(0.0);
+            for row in rows {
+                let row = &from[row * full.width..][..full.width];
+                for (sum, values) in out.iter_mut().zip(row.chunks(side)) {
+                    *sum += values.iter().sum::<f32>() / (values.len() * count) as f32;
+                }
+            }
+        }
+    }
+}
+
+wide! {
+    /// Brings a plane to `2^levels` times its size, bilinearly, its values times `gain`. `row` is a buffer.
+    pub(super) fn enlarge(from: &[f32], small: Size, to: &mut [f32], full: Size, levels: usize, gain: f32, row: &mut Vec<f32>) {
+        let Size { width, height } = small;
+        if levels == 0 {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = gain * from);
+            return;
+        }
+        let factor = 1 << levels;
+        row.resize(width + 2, 0.0);
+        for (y, to) in to.chunks_exact_mut(full.width).enumerate() {
+            let position = ((y as f32 + 0.5) / factor as f32 - 0.5).clamp(0.0, (height - 1) as f32);
+            let (top, fraction) = (position as usize, position.fract());
+            let upper = &from[top * width..][..width];
+            let lower = &from[(top + 1).min(height - 1) * width..][..width];
+            for ((value, a), b) in row[1..=width].iter_mut().zip(upper).zip(lower) {
+                *value = gain * (a + (b - a) * fraction);
+            }
+            row[0] = row[1];
+            row[width + 1] = row[width];
+            stretch(row, to, factor);
+        }
+    }
+}
+
+/// Bilinear along a row whose first and last value are there twice.
+#[inline(always)]
+fn stretch(row: &[f32], to: &mut [f32], factor: usize) {
+    if factor == 2 {
+        let near = row.iter().zip(&row[1..]).zip(&row[2..]);
+        for (to, ((left, here), right)) in to.chunks_mut(2).zip(near) {
+            to[0] = 0.75 * here + 0.25 * left;
+            if let Some(second) = to.get_mut(1) {
+                *second = 0.75 * here + 0.25 * right;
+            }
+        }
+        return;
+    }
+    for (x, to) in to.iter_mut().enumerate() {
+        // In the row's own numbering pixel i lies at i + 1.
+        let position = (x as f32 + 0.5) / factor as f32 + 0.5;
+        let left = position as usize;
+        *to = row[left] + (row[left + 1] - row[left]) * (position - left as f32);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A plane that rises evenly.
+    fn slope(size: Size) -> Vec<f32> {
+        let at = |i: usize| 0.01 * (i % size.width) as f32 + 0.02 * (i / size.width) as f32;
+        (0..size.area()).map(at).collect()
+    }
+
+    #[test]
+    fn what_is_made_small_and_large_again_lies_where_it_was() {
+        // Whole and partial blocks, factors 1, 2 and 4.
+        for (size, longest, small) in [
+            (Size::new(40, 24), 40, Size::new(40, 24)),
+            (Size::new(40, 24), 39, Size::new(20, 12)),
+            (Size::new(37, 23), 20, Size::new(19, 12)),
+            (Size::new(37, 23), 12, Size::new(10, 6)),
+        ] {
+            let (mut scale, whole) = (Scale::new(size, longest), slope(size));
+            assert_eq!(scale.small(), small);
+            let (mut plane, mut back) = (Plane::new(small), vec![0.0; size.area()]);
+            scale.reduce(|plane| plane.data_mut().copy_from_slice(&whole), &mut plane);
+            scale.enlarge(plane.data(), 2.0, &mut back);
+            // Not at the border, where half a small pixel is repeated and the last one may be of fewer pixels.
+            let margin = scale.factor() as usize;
+            for y in margin..size.height - 2 * margin {
+                for x in margin..size.width - 2 * margin {
+                    let at = y * size.width + x;
+                    let apart = (back[at] - 2.0 * whole[at]).abs();
+                    assert!(apart < 1e-4, "{size} at ({x}, {y}): {} for {}", back[at], 2.0 * whole[at]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_plane_of_ones_stays_one_to_the_bit() {
+        let (mut scale, mut back) = (Scale::new(Size::new(51, 33), 26), vec![0.0; 51 * 33]);
+        scale.enlarge(&vec![1.0; 26 * 17], 1.0, &mut back);
+        assert!(back.iter().all(|value| *value == 1.0));
+    }
+}
