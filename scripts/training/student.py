@@ -10,8 +10,8 @@ from .objective import Moments, gram, rows
 # name: channels per convolution in each of the five stages; the last convolution of a stage is its tap.
 WIDTHS = {
     "tiny": [[16], [32], [64, 64], [96, 96], [96]],
-    "compact": [[32], [64, 64], [96, 96], [128, 128], [128, 128]],
-    "plus": [[64], [64, 96], [128, 128], [128, 128], [128, 112]],
+    "compact": [[16], [32], [64, 96], [128, 128, 128], [128, 128, 128]],
+    "plus": [[32], [64, 64], [96, 96], [128, 128], [128, 128]],
 }
 SCALE = 100.0  # the teacher's input divided by this, so that activations are near 1: same zero padding, same filters
 
