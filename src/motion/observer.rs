@@ -81,11 +81,9 @@ impl Observer {
             let pair = self.flow.compute(&self.previous, &self.current)?;
             self.reliability.compute(&self.previous, &self.current, pair)?;
             cut = self.cuts.between(&self.previous, &self.current, &self.reliability)?;
-            let (scale, found) = (&mut self.scale, &pair.backward);
-            scale.enlarge(self.reliability.mask(), 1.0, &mut self.mask);
-            scale.enlarge(self.reliability.still(), 1.0, &mut self.still);
-            scale.enlarge(&found.u, scale.factor(), &mut self.backward.u);
-            scale.enlarge(&found.v, scale.factor(), &mut self.backward.v);
+            self.scale.enlarge(self.reliability.mask(), &mut self.mask);
+            self.scale.enlarge(self.reliability.still(), &mut self.still);
+            self.scale.enlarge_flow(&pair.backward, &mut self.backward);
             rest(&mut self.backward, &self.still);
         }
         self.before.copy_from_slice(&self.held);

@@ -1,6 +1,6 @@
 //! Between a picture and the smaller one in which its motion is looked for, a half or a quarter of it.
 
-use super::{Plane, dispatch::wide};
+use super::{FlowField, Plane, dispatch::wide};
 use crate::frame::Size;
 
 /// Makes small planes of pictures of one size, and brings what was found in them back. Pixel `i` of a small plane covers the pixels
@@ -44,15 +44,22 @@ impl Scale {
         shrink(self.whole.data(), self.full, out.data_mut(), self.small, self.levels);
     }
 
-    /// A small plane's values, times `gain`, at the full size, bilinear.
-    pub fn enlarge(&mut self, from: &[f32], gain: f32, out: &mut [f32]) {
-        enlarge(from, self.small, out, self.full, self.levels, gain, &mut self.row);
+    /// A small plane's values, (h, w), at the full size, bilinear.
+    pub fn enlarge(&mut self, from: &[f32], out: &mut [f32]) {
+        enlarge(from, self.small, out, self.full, self.levels, 1.0, &mut self.row);
     }
 
-    /// How many pixels of the picture a pixel of the small plane is wide.
-    pub fn factor(&self) -> f32 {
-        (1 << self.levels) as f32
+    /// A flow between small planes as one between pictures, in their pixels.
+    pub fn enlarge_flow(&mut self, from: &FlowField, out: &mut FlowField) {
+        enlarge_flow(from, out, self.levels, &mut self.row);
     }
+}
+
+/// Brings a field to `2^levels` times its size, its vectors scaled alike. `row` is a buffer.
+pub(super) fn enlarge_flow(from: &FlowField, to: &mut FlowField, levels: usize, row: &mut Vec<f32>) {
+    let gain = (1 << levels) as f32;
+    enlarge(&from.u, from.size, &mut to.u, to.size, levels, gain, row);
+    enlarge(&from.v, from.size, &mut to.v, to.size, levels, gain, row);
 }
 
 wide! {
@@ -75,7 +82,7 @@ wide! {
 
 wide! {
     /// Brings a plane to `2^levels` times its size, bilinearly, its values times `gain`. `row` is a buffer.
-    pub(super) fn enlarge(from: &[f32], small: Size, to: &mut [f32], full: Size, levels: usize, gain: f32, row: &mut Vec<f32>) {
+    fn enlarge(from: &[f32], small: Size, to: &mut [f32], full: Size, levels: usize, gain: f32, row: &mut Vec<f32>) {
         let Size { width, height } = small;
         if levels == 0 {
             to.iter_mut().zip(from).for_each(|(to, from)| *to = gain * from);
@@ -142,14 +149,14 @@ mod tests {
             assert_eq!(scale.small(), small);
             let (mut plane, mut back) = (Plane::new(small), vec![0.0; size.area()]);
             scale.reduce(|plane| plane.data_mut().copy_from_slice(&whole), &mut plane);
-            scale.enlarge(plane.data(), 2.0, &mut back);
+            scale.enlarge(plane.data(), &mut back);
             // Not at the border, where half a small pixel is repeated and the last one may be of fewer pixels.
-            let margin = scale.factor() as usize;
+            let margin = size.width.div_ceil(small.width);
             for y in margin..size.height - 2 * margin {
                 for x in margin..size.width - 2 * margin {
                     let at = y * size.width + x;
-                    let apart = (back[at] - 2.0 * whole[at]).abs();
-                    assert!(apart < 1e-4, "{size} at ({x}, {y}): {} for {}", back[at], 2.0 * whole[at]);
+                    let apart = (back[at] - whole[at]).abs();
+                    assert!(apart < 1e-4, "{size} at ({x}, {y}): {} for {}", back[at], whole[at]);
                 }
             }
         }
@@ -158,7 +165,16 @@ mod tests {
     #[test]
     fn a_plane_of_ones_stays_one_to_the_bit() {
         let (mut scale, mut back) = (Scale::new(Size::new(51, 33), 26), vec![0.0; 51 * 33]);
-        scale.enlarge(&vec![1.0; 26 * 17], 1.0, &mut back);
+        scale.enlarge(&vec![1.0; 26 * 17], &mut back);
         assert!(back.iter().all(|value| *value == 1.0));
+    }
+
+    #[test]
+    fn a_flow_counts_in_pixels_of_the_picture() {
+        let (mut small, mut full) = (FlowField::new(Size::new(10, 6)), FlowField::new(Size::new(37, 23)));
+        small.u.fill(1.5);
+        small.v.fill(-0.5);
+        Scale::new(full.size, 12).enlarge_flow(&small, &mut full);
+        assert!(full.u.iter().all(|u| *u == 6.0) && full.v.iter().all(|v| *v == -2.0));
     }
 }

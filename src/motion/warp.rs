@@ -101,7 +101,7 @@ wide! {
                     for (k, out) in out[channel + at..][..count].iter_mut().enumerate() {
                         let (left, top) = (places.left[k] as usize, places.top[k] as usize);
                         *out = if places.is_pixel(k) {
-                            plane[top * width + left]
+                            plane[places.four(k)[0]]
                         } else if places.is_inner(k, flow.size) {
                             blend(&near(plane, width, left, top), &wx[k], &wy[k])
                         } else {

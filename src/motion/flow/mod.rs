@@ -13,7 +13,7 @@ use self::{densify::Dense, patch::Grid, pyramid::Pyramid, refine::Refine};
 use crate::{
     error::Result,
     frame::Size,
-    motion::{Plane, scale::enlarge},
+    motion::{Plane, scale::enlarge_flow},
 };
 
 /// Where each pixel went: `(u, v)` to the right and down, in pixels, `height * width` values each.
@@ -54,7 +54,7 @@ pub trait Flow {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DisSettings {
     /// The longer side, in pixels, up to which [`Observer`](super::Observer) looks at pictures as they are; larger ones at a half, a quarter
-    /// of their size.
+    /// of their size. [`DisFlow`] itself takes planes as they come.
     pub longest: usize,
     /// The finest pyramid level searched: 0 is the plane itself, each further one is half as large. The result is
     /// brought back to full size.
@@ -224,7 +224,7 @@ impl Direction {
             let (finer, coarser) = self.steps.split_at_mut(index + 1);
             let Step { grid, dense, refine, flow } = &mut finer[index];
             match coarser.first() {
-                Some(coarser) => enlarge_field(&coarser.flow, flow, 1, &mut self.row),
+                Some(coarser) => enlarge_flow(&coarser.flow, flow, 1, &mut self.row),
                 None => {
                     flow.u.fill(0.0);
                     flow.v.fill(0.0);
@@ -238,15 +238,8 @@ impl Direction {
                 refine.run(a, b, flow, settings.refine_rounds, settings.refine_sweeps);
             }
         }
-        enlarge_field(&self.steps[0].flow, result, settings.finest, &mut self.row);
+        enlarge_flow(&self.steps[0].flow, result, settings.finest, &mut self.row);
     }
-}
-
-/// Brings a field to `2^levels` times its size, its vectors scaled alike. `row` is a buffer.
-fn enlarge_field(from: &FlowField, to: &mut FlowField, levels: usize, row: &mut Vec<f32>) {
-    let gain = (1 << levels) as f32;
-    enlarge(&from.u, from.size, &mut to.u, to.size, levels, gain, row);
-    enlarge(&from.v, from.size, &mut to.v, to.size, levels, gain, row);
 }
 
 #[cfg(test)]

@@ -62,8 +62,7 @@ impl Carry {
         }
         self.scale.reduce(|plane| luma(content, plane), &mut self.current);
         let found = self.flow.compute_backward(&self.previous, &self.current)?;
-        self.scale.enlarge(&found.u, self.scale.factor(), &mut self.backward.u);
-        self.scale.enlarge(&found.v, self.scale.factor(), &mut self.backward.v);
+        self.scale.enlarge_flow(found, &mut self.backward);
         warp(&self.difference, &self.backward, Kernel::Bilinear, &mut self.carried);
         let [red, green, blue] = planes_mut(&mut self.carried);
         let pixels = out.chunks_exact_mut(3).zip(content.chunks_exact(3));
