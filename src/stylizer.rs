@@ -12,12 +12,14 @@ mod adjust;
 mod canvas;
 mod debug;
 mod margin;
+mod rhythm;
 
 pub use adjust::Style;
 pub use debug::DebugView;
 
 use canvas::{Canvas, Solver};
 use margin::Surroundings;
+use rhythm::Rhythm;
 
 use crate::{
     cost::style::StyleTarget,
@@ -44,11 +46,6 @@ const COARSEST: usize = 64;
 /// Levels of the first frame's pyramid, each half as large as the one after it.
 const LEVELS: usize = 3;
 
-/// With one step a frame, frames in a row whose content cost compares with the features of the first of them: a forward pass
-/// of the frame costs as much as that of the step. Colours and edges follow every frame all the same, by the painted
-/// difference. A step every second frame has the features of every fourth.
-const SHARED: usize = 2;
-
 /// Paints frames one after the other.
 pub struct Stylizer {
     runtime: Runtime,
@@ -67,12 +64,7 @@ pub struct Stylizer {
     shown: Array3<f32>,
     /// What an earlier pass painted, with a margin.
     earlier: Array3<f32>,
-    /// Frames since the last one that took steps.
-    resting: usize,
-    /// Frames with a step since the one whose features the content cost has; [`SHARED`] where it has none.
-    lent: usize,
-    /// Frames that are yet to take steps whatever `step_every` says.
-    eager: usize,
+    rhythm: Rhythm,
     /// What the canvases are measured against.
     style: Style,
     watch: Option<Watch>,
@@ -85,7 +77,7 @@ pub type Watch = Box<dyn FnMut(usize, usize, &Losses) -> bool + Send>;
 pub struct Painted<'a> {
     /// x: RGB, 0..1, (3, H, W), at the working size.
     pub picture: &'a Array3<f32>,
-    /// The costs where the last step began.
+    /// The costs where the last step in full began.
     pub losses: &'a Losses,
     /// Optimizer steps spent on this frame.
     pub steps: usize,
@@ -126,9 +118,7 @@ impl Stylizer {
             carrier: None,
             shown: tensor::zeros(Size::new(0, 0)),
             earlier: tensor::zeros(Size::new(0, 0)),
-            resting: 0,
-            lent: SHARED,
-            eager: 0,
+            rhythm: Rhythm::new(),
             watch: None,
         })
     }
@@ -170,7 +160,7 @@ impl Stylizer {
     ) -> Result<usize> {
         let seen = observer.observe(frame.as_slice().expect("standard layout"))?;
         if seen.cut {
-            (self.resting, self.lent) = (0, 0);
+            self.rhythm.begin();
         }
         let held = ArrayView3::from_shape(frame.raw_dim(), seen.frame).expect("a frame of this size");
         match earlier {
@@ -194,8 +184,10 @@ impl Stylizer {
 
     /// From the last solution, carried along the motion.
     fn next_frame(&mut self, seen: &Seen, earlier: Option<ArrayView3<f32>>) -> Result<usize> {
-        let (steps, rate) = (self.steps_now(), self.settings.steps_a_frame());
-        let looks = self.looks_now(steps);
+        let Settings { steps, step_every, .. } = self.settings;
+        let at_rest = seen.still.iter().sum::<f32>() / seen.still.len() as f32;
+        let (steps, turns) = self.rhythm.next(steps, step_every, at_rest);
+        let rate = self.settings.steps_a_frame();
         let canvas = self.canvases.last_mut().expect("set_up makes canvases");
         let carrier = self.carrier.as_mut().expect("set_up makes it");
         // The device moves its own picture where that is all there is to a start.
@@ -214,43 +206,22 @@ impl Stylizer {
             carrier.carry(self.settings.warm_start, rate, pictures, seen, state)?;
         }
         let frame = ArrayView3::from_shape(canvas.content.raw_dim(), seen.frame).expect("a frame of this size");
-        if looks {
+        if turns.any_full(steps) || !canvas.solver.has_shallow() && steps > 0 {
             canvas.look_at(frame)?;
         } else {
             canvas.glance_at(frame);
         }
         let temporal = (self.settings.temporal > 0.0).then_some((self.settings.temporal, carrier.mask()));
         canvas.start(seen, [carrier.cover(), carrier.softness(), carrier.momentum()], on_device)?;
-        for _ in 0..steps {
-            canvas.step(temporal)?;
+        for step in 0..steps {
+            if turns.is_full(step) {
+                canvas.step(temporal)?;
+            } else {
+                canvas.shallow_step(temporal)?;
+            }
         }
         carrier.spent(steps);
         Ok(steps)
-    }
-
-    /// The steps that are due at this frame.
-    fn steps_now(&mut self) -> usize {
-        let eager = self.eager > 0;
-        self.eager = self.eager.saturating_sub(1);
-        self.resting += 1;
-        if self.resting < self.settings.step_every && !eager {
-            return 0;
-        }
-        self.resting = 0;
-        self.settings.steps
-    }
-
-    /// Whether a frame that takes so many steps gets features of its own.
-    fn looks_now(&mut self, steps: usize) -> bool {
-        if steps == 0 {
-            return false;
-        }
-        self.lent += 1;
-        let looks = steps > 1 || self.lent >= SHARED;
-        if looks {
-            self.lent = 0;
-        }
-        looks
     }
 
     /// A first frame that an earlier pass has painted.
@@ -305,14 +276,16 @@ impl Stylizer {
         let long_term = long_term.then(|| LongTerm::new(canvas, flow, reliability));
         self.carrier = Some(Carrier::new(canvas, pace, fresh_detail, long_term));
         self.style = Style::measure(&self.runtime, &self.vgg, &self.paintings, size)?;
-        for (level, size) in pyramid(size).into_iter().enumerate() {
+        let sizes = pyramid(size);
+        let levels = sizes.len();
+        for (level, size) in sizes.into_iter().enumerate() {
             let targets = self.targets(level);
             let units = match self.settings.balance {
                 Balance::Strength(_) => Units::Relative,
                 Balance::Course { .. } => Units::Course,
             };
             let size = margin::around(size);
-            let mut solver = Solver::new(&self.engines, size, units, &self.settings)?;
+            let mut solver = Solver::new(&self.engines, size, units, &self.settings, level + 1 == levels)?;
             solver.set_style(targets)?;
             solver.set_weights(self.weights());
             self.canvases.push(Canvas::new(solver, size));

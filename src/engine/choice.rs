@@ -38,8 +38,15 @@ pub enum Choice {
 pub struct Engines {
     runtime: Runtime,
     vgg: Arc<Vgg>,
+    /// Its shallow taps, where it has deeper ones.
+    shallow: Option<Arc<Vgg>>,
     kind: Kind,
 }
+
+/// Taps that are shallow: down to a quarter of the size in a VGG with a tap for every scale.
+const SHALLOW: usize = 3;
+/// Bytes of their maps, at most, that the time saved is worth: VGG-19 up to 1430 x 800 pixels, `compact` up to 3400 x 1900.
+const SHALLOW_MEMORY: usize = 1 << 30;
 
 #[derive(Clone)]
 enum Kind {
@@ -77,7 +84,8 @@ impl Engines {
             None if proves_itself(&trial, "of standard operators", |_| Kind::Standard) => Kind::Standard,
             None => Kind::Host,
         };
-        Engines { runtime, vgg, kind }
+        let shallow = vgg.up_to_tap(SHALLOW).map(Arc::new);
+        Engines { runtime, vgg, shallow, kind }
     }
 
     /// An engine for pictures of this size.
@@ -87,6 +95,23 @@ impl Engines {
     /// [`Error::Runtime`](crate::Error::Runtime) if ONNX Runtime fails.
     pub fn objective(&self, size: Size, units: Units) -> Result<Box<dyn Objective + Send>> {
         self.kind.objective(&self.runtime, &self.vgg, size, units)
+    }
+
+    /// The style cost of the first few taps alone, and how many they are: an evaluation costs about half as much. Its content weight
+    /// must be 0. None where there are no deeper taps, and for pictures so large that its maps would be dear.
+    ///
+    /// # Errors
+    /// As [`Engines::objective`].
+    pub fn shallow(&self, size: Size, units: Units) -> Result<Option<(usize, Box<dyn Objective + Send>)>> {
+        let fits = |vgg: &&Arc<Vgg>| {
+            let values: usize = vgg.shapes(size).iter().map(|map| map.channels * map.size.area()).sum();
+            values * size_of::<f32>() <= SHALLOW_MEMORY
+        };
+        let Some(vgg) = self.shallow.as_ref().filter(fits) else { return Ok(None) };
+        // Profile and graph are those of the whole step. What is prepared for the whole network holds for its first layers.
+        let runtime = self.runtime.clone().inspected(Inspection::default());
+        let objective = self.kind.objective(&runtime, vgg, size, units)?;
+        Ok(Some((vgg.taps.len(), objective)))
     }
 
     /// Whole steps on the device for pictures of this size, where that is the engine that was chosen.

@@ -120,6 +120,19 @@ impl Vgg {
         Ok(())
     }
 
+    /// The network up to the tap of this number, from 1, and where its content cost would have to be at the latest; None if that is
+    /// all of it. Lambdas stay as they are: each tap has the same share in the style cost as in the whole network.
+    pub fn up_to_tap(&self, count: usize) -> Option<Vgg> {
+        let last = self.taps.get(count.checked_sub(1)?)?.layer;
+        (last + 1 < self.depth()).then(|| Vgg {
+            name: self.name.clone(),
+            mean: self.mean,
+            layers: self.layers[..=last].to_vec(),
+            taps: self.taps[..count].to_vec(),
+            content: last.min(self.content),
+        })
+    }
+
     /// The convolutions that have to run: up to the last tap.
     pub fn depth(&self) -> usize {
         let last = self.taps.last().map_or(0, |tap| tap.layer);

@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use super::{Painting, SHARED, Stylizer, margin, pyramid};
+use super::{Painting, Rhythm, Stylizer, margin, pyramid};
 use crate::{
     cost::style,
     engine::host,
@@ -12,9 +12,6 @@ use crate::{
     settings::Balance,
     tensor::{self, Resampler},
 };
-
-/// Frames that each take steps after a change of style or strength.
-const EAGER: usize = 24;
 
 /// What paintings are reduced to: their Grams, by level of the pyramid for one frame size, and by tap.
 #[derive(Clone, Default)]
@@ -91,7 +88,7 @@ impl Stylizer {
 
     /// Old paint changes slowly, and not in every frame; what it was painted for is no longer wanted.
     fn soften(&mut self) {
-        self.eager = EAGER;
+        self.rhythm.hurry();
         if let Some(carrier) = &mut self.carrier {
             carrier.begin(0);
         }
@@ -125,8 +122,7 @@ impl Stylizer {
         let content = margin::within(&new.content).to_owned();
         observer.observe(content.as_slice().expect("tensors here are contiguous"))?;
         carrier.begin(self.settings.first_steps);
-        // Features of the content are yet to be computed at this size.
-        self.lent = SHARED;
+        self.rhythm = Rhythm::new();
         Ok(())
     }
 }

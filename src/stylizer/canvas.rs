@@ -35,6 +35,8 @@ pub(super) struct Canvas {
 pub(super) enum Solver {
     Host {
         objective: Box<dyn Objective + Send>,
+        /// The style cost of the first few taps alone, and how many; for a canvas whose steps may be so.
+        shallow: Option<(usize, Box<dyn Objective + Send>)>,
         optimizer: Box<dyn Optimizer + Send>,
         /// Where the frame's steps began, for the temporal cost.
         start: Array3<f32>,
@@ -74,8 +76,9 @@ impl State for Remote {
 }
 
 impl Solver {
-    /// On the device where that is the engine, and what is asked for is what it can do: Adam, warm starts in full.
-    pub fn new(engines: &Engines, size: Size, units: Units, settings: &Settings) -> Result<Self> {
+    /// On the device where that is the engine, and what is asked for is what it can do: Adam, warm starts in full. With
+    /// `shallow`, steps may be down the shallow taps alone, if the optimizer takes another objective now and then as Adam does.
+    pub fn new(engines: &Engines, size: Size, units: Units, settings: &Settings, shallow: bool) -> Result<Self> {
         let rate = settings.rate as f32;
         let suits = settings.optimizer == OptimizerKind::Adam && settings.warm_start == WarmStart::Full;
         let resident = if suits { engines.resident(size, units)? } else { None };
@@ -88,7 +91,9 @@ impl Solver {
             OptimizerKind::Adam => Box::new(Adam::in_planes(length, size.area(), rate)),
             OptimizerKind::Lbfgs => Box::new(Lbfgs::new(length, rate)),
         };
-        Ok(Solver::Host { objective: engines.objective(size, units)?, optimizer, start: tensor::zeros(size) })
+        let adam = settings.optimizer == OptimizerKind::Adam;
+        let shallow = if shallow && adam { engines.shallow(size, units)? } else { None };
+        Ok(Solver::Host { objective: engines.objective(size, units)?, shallow, optimizer, start: tensor::zeros(size) })
     }
 
     /// The optimizer's state.
@@ -106,7 +111,12 @@ impl Solver {
 
     pub fn set_style(&mut self, targets: Vec<StyleTarget>) -> Result<()> {
         match self {
-            Solver::Host { objective, .. } => objective.set_style(targets),
+            Solver::Host { objective, shallow, .. } => {
+                if let Some((taps, shallow)) = shallow {
+                    shallow.set_style(targets[..*taps].to_vec());
+                }
+                objective.set_style(targets);
+            }
             Solver::Device { resident, .. } => resident.set_style(&targets)?,
         }
         Ok(())
@@ -114,9 +124,19 @@ impl Solver {
 
     pub fn set_weights(&mut self, weights: Weights) {
         match self {
-            Solver::Host { objective, .. } => objective.set_weights(weights),
+            Solver::Host { objective, shallow, .. } => {
+                if let Some((_, shallow)) = shallow {
+                    shallow.set_weights(Weights { content: 0.0, ..weights });
+                }
+                objective.set_weights(weights);
+            }
             Solver::Device { resident, .. } => resident.set_weights(weights),
         }
+    }
+
+    /// Whether steps may be down the shallow taps alone.
+    pub fn has_shallow(&self) -> bool {
+        matches!(self, Solver::Host { shallow: Some(_), .. })
     }
 
     /// A factor on all steps.
@@ -142,8 +162,7 @@ impl Canvas {
         }
     }
 
-    /// Takes a frame as the content of the picture, but where steps are taken in Rust the content cost goes on to compare
-    /// with the features of the one looked at last.
+    /// Takes a frame as the content of the picture, but not of steps in full: none may follow before [`Canvas::look_at`].
     pub fn glance_at(&mut self, frame: ArrayView3<f32>) {
         self.content.assign(&frame);
     }
@@ -175,8 +194,6 @@ impl Canvas {
     /// One step down the objective. `temporal` is gamma and c: the picture is held to where the frame started, as far as c
     /// says; the device has c since the start.
     pub fn step(&mut self, temporal: Option<(f64, &[f32])>) -> Result<()> {
-        let shape = self.picture.raw_dim();
-        let losses = &mut self.losses;
         match &mut self.solver {
             Solver::Device { resident, remote, rate, .. } => {
                 if std::mem::take(&mut remote.anew) {
@@ -184,22 +201,20 @@ impl Canvas {
                 }
                 resident.step(*rate * remote.pace, temporal.map_or(0.0, |(weight, _)| weight))
             }
-            Solver::Host { objective, optimizer, start } => {
-                let start = start.as_slice().expect("tensors here are contiguous");
-                let mut evaluate = |x: &[f32], gradient: &mut [f32]| {
-                    let picture = ArrayView3::from_shape(shape, x).expect("x is the picture");
-                    let view = ArrayViewMut3::from_shape(shape, &mut *gradient).expect("alike to the picture");
-                    losses.clone_from(objective.evaluate(picture, view)?);
-                    let mut total = losses.total;
-                    if let Some((weight, reliability)) = temporal {
-                        total += weight * temporal::value_and_add_gradient(x, start, reliability, weight, gradient);
-                    }
-                    Ok(total as f32)
-                };
-                optimizer.step(self.picture.as_slice_mut().expect("tensors here are contiguous"), &mut evaluate)?;
-                self.clamp();
-                Ok(())
+            Solver::Host { objective, optimizer, start, .. } => {
+                let losses = Some(&mut self.losses);
+                descend(&mut **objective, &mut **optimizer, &mut self.picture, start, temporal, losses)
             }
+        }
+    }
+
+    /// The same down the style cost of the shallow taps alone, where the solver has that.
+    pub fn shallow_step(&mut self, temporal: Option<(f64, &[f32])>) -> Result<()> {
+        match &mut self.solver {
+            Solver::Host { shallow: Some((_, objective)), optimizer, start, .. } => {
+                descend(&mut **objective, &mut **optimizer, &mut self.picture, start, temporal, None)
+            }
+            _ => self.step(temporal),
         }
     }
 
@@ -236,6 +251,39 @@ impl Canvas {
 
     /// Projects the picture onto the colours there are.
     pub fn clamp(&mut self) {
-        Zip::from(&mut self.picture).for_each(|x| *x = x.clamp(0.0, 1.0));
+        clamp(&mut self.picture);
     }
+}
+
+/// One step of the picture down an objective and the temporal cost, in Rust; the objective's costs go to `losses`.
+fn descend(
+    objective: &mut dyn Objective,
+    optimizer: &mut dyn Optimizer,
+    picture: &mut Array3<f32>,
+    start: &Array3<f32>,
+    temporal: Option<(f64, &[f32])>,
+    mut losses: Option<&mut Losses>,
+) -> Result<()> {
+    let shape = picture.raw_dim();
+    let start = start.as_slice().expect("tensors here are contiguous");
+    let mut evaluate = |x: &[f32], gradient: &mut [f32]| {
+        let picture = ArrayView3::from_shape(shape, x).expect("x is the picture");
+        let view = ArrayViewMut3::from_shape(shape, &mut *gradient).expect("alike to the picture");
+        let found = objective.evaluate(picture, view)?;
+        let mut total = found.total;
+        if let Some(losses) = &mut losses {
+            losses.clone_from(found);
+        }
+        if let Some((weight, reliability)) = temporal {
+            total += weight * temporal::value_and_add_gradient(x, start, reliability, weight, gradient);
+        }
+        Ok(total as f32)
+    };
+    optimizer.step(picture.as_slice_mut().expect("tensors here are contiguous"), &mut evaluate)?;
+    clamp(picture);
+    Ok(())
+}
+
+fn clamp(picture: &mut Array3<f32>) {
+    Zip::from(picture).for_each(|x| *x = x.clamp(0.0, 1.0));
 }

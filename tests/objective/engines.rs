@@ -264,3 +264,38 @@ fn the_fused_engine_is_chosen_where_it_applies() {
         assert!(engines.objective(Size::new(9, 9), Units::Relative).is_ok());
     }
 }
+
+#[test]
+fn the_shallow_objective_is_the_whole_one_without_its_deeper_taps() {
+    let taps = [(0, 0), (2, 4), (4, 20), (6, 0)];
+    let vgg = Arc::new(network(&[16, 0, 32, 0, 48, 0, 16], &taps, 6));
+    // Lambdas of the deeper taps 0, and no content.
+    let mut cut = (*vgg).clone();
+    cut.taps[3].lambda = 0.0;
+    let (cut, size) = (Arc::new(cut), Size::new(37, 26));
+    let [x, painting] = [1, 2].map(|seed| random_picture(size.height, size.width, seed));
+    let targets = targets(&vgg, &painting, Units::Relative);
+    let weights = Weights { content: 0.0, ..WEIGHTS };
+    let gradient = |mut objective: Box<dyn Objective + Send>, targets: &[StyleTarget]| {
+        objective.set_weights(weights);
+        objective.set_style(targets.to_vec());
+        let mut gradient = Array3::zeros(x.dim());
+        objective.evaluate(x.view(), gradient.view_mut()).expect("a gradient");
+        gradient
+    };
+    for choice in [Choice::Auto, Choice::Host, Choice::Standard] {
+        let engines = |vgg: &Arc<Vgg>| Engines::new(runtime(), Arc::clone(vgg), choice);
+        let (count, shallow) = engines(&vgg).shallow(size, Units::Relative).expect("an engine").expect("deeper taps");
+        assert_eq!(count, 3);
+        let found = gradient(shallow, &targets[..count]);
+        let whole = engines(&vgg).objective(size, Units::Relative).expect("an engine");
+        let expected = gradient(engines(&cut).objective(size, Units::Relative).expect("an engine"), &targets);
+        let expected = expected.mapv(f64::from);
+        let apart = relative_l2(&found, &expected);
+        assert!(apart < 1e-5, "{choice:?}: {apart}");
+        assert!(relative_l2(&gradient(whole, &targets), &expected) > 1e-2, "the deeper tap matters");
+    }
+    let flat = Arc::new(network(&[16, 0, 32], &[(0, 0), (2, 0)], 0));
+    let none = Engines::new(runtime(), flat, Choice::Host).shallow(size, Units::Relative).expect("no failure");
+    assert!(none.is_none(), "no deeper taps");
+}

@@ -67,3 +67,20 @@ fn a_picture_taken_over_is_compared_with_its_frame_at_once() {
         assert!(content > 0.0 && content < 2.0, "frame {time}: a content cost of {content}");
     }
 }
+
+#[test]
+fn steps_in_full_and_shallow_ones_lead_to_a_painting_that_stays_one() {
+    // A moving ramp: every second step is shallow. One that does not move: three of four are.
+    for speed in [1.0, 0.0] {
+        let size = Size::new(96, 64);
+        let mut stylizer = stylizer(Settings { steps: 1, first_steps: 40, ..Settings::default() });
+        let mut strengths = Vec::new();
+        for time in 0..10 {
+            let frame = frame(size, speed * time as f32);
+            let picture = stylizer.paint(frame.view()).expect("a frame").picture;
+            strengths.push(strength(picture.view(), &frame, |_| true));
+        }
+        let (first, last) = (strengths[0], strengths[9]);
+        assert!((0.6..1.5).contains(&(last / first)), "speed {speed}: {strengths:?}");
+    }
+}

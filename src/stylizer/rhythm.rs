@@ -1,0 +1,129 @@
+//! Which frames take steps, and which of the steps go down the whole objective.
+//!
+//! A painting's large figures, in the deep layers, change little from frame to frame, and what a frame shows comes with the
+//! painted difference. So only every second step goes down `alpha J_content + beta J_style` in full; the ones between go down the
+//! style cost of the shallow taps, which keeps strokes and colours, for half the time. Where most of the picture rests, every
+//! fourth does.
+//!
+//! Not in the papers. Of the first frame, of a change of style, and on other devices than the CPU, every step is in full.
+
+/// Steps from one in full to the next where the picture moves, and where most of it rests.
+const APART: (usize, usize) = (2, 4);
+/// Share of the picture at rest from which most of it rests.
+const AT_REST: f32 = 0.5;
+/// Frames that each take steps after a change of style or strength.
+const EAGER: usize = 24;
+
+/// Counts frames and steps.
+pub(super) struct Rhythm {
+    /// Frames since the last one that took steps.
+    waited: usize,
+    /// Frames that are yet to take steps whatever the settings say, all in full.
+    eager: usize,
+    /// Steps since the last one in full.
+    since: usize,
+}
+
+/// How deep the steps of a frame go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Turns {
+    since: usize,
+    apart: usize,
+}
+
+impl Turns {
+    /// Whether the step of this number goes down the whole objective.
+    pub fn is_full(self, step: usize) -> bool {
+        (self.since + step + 1).is_multiple_of(self.apart)
+    }
+
+    /// Whether any of the first `steps` does.
+    pub fn any_full(self, steps: usize) -> bool {
+        (0..steps).any(|step| self.is_full(step))
+    }
+}
+
+impl Rhythm {
+    /// Before the first frame, or after a picture was taken over: the next step is in full.
+    pub fn new() -> Self {
+        Rhythm { waited: 0, eager: 0, since: APART.1 - 1 }
+    }
+
+    /// A first frame was painted.
+    pub fn begin(&mut self) {
+        (self.waited, self.since) = (0, 0);
+    }
+
+    /// The style has changed.
+    pub fn hurry(&mut self) {
+        self.eager = EAGER;
+    }
+
+    /// The steps that are due at the next frame, `steps` every so many frames; and how deep they go where so much of the picture,
+    /// 0 to 1, is at rest.
+    pub fn next(&mut self, steps: usize, every: usize, at_rest: f32) -> (usize, Turns) {
+        let eager = self.eager > 0;
+        self.eager = self.eager.saturating_sub(1);
+        let apart = match at_rest {
+            _ if eager => 1,
+            at_rest if at_rest < AT_REST => APART.0,
+            _ => APART.1,
+        };
+        self.waited += 1;
+        let turns = Turns { since: self.since % apart, apart };
+        if self.waited < every && !eager {
+            return (0, turns);
+        }
+        self.waited = 0;
+        self.since = (turns.since + steps) % apart;
+        (steps, turns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of so many frames: a figure for each step, 1 where it is in full, and a dot for a frame without any.
+    fn run(rhythm: &mut Rhythm, frames: usize, steps: usize, every: usize, at_rest: f32) -> String {
+        let frame = |_| match rhythm.next(steps, every, at_rest) {
+            (0, _) => ".".to_owned(),
+            (steps, turns) => (0..steps).map(|step| if turns.is_full(step) { '1' } else { '0' }).collect(),
+        };
+        (0..frames).map(frame).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn every_second_step_is_in_full_and_every_fourth_at_rest() {
+        let begun = || {
+            let mut rhythm = Rhythm::new();
+            rhythm.begin();
+            rhythm
+        };
+        assert_eq!(run(&mut begun(), 5, 1, 1, 0.0), "0 1 0 1 0");
+        assert_eq!(run(&mut begun(), 5, 1, 1, 0.9), "0 0 0 1 0");
+        assert_eq!(run(&mut begun(), 6, 1, 2, 0.0), ". 0 . 1 . 0");
+        assert_eq!(run(&mut begun(), 3, 3, 1, 0.0), "010 101 010");
+        assert_eq!(run(&mut begun(), 2, 4, 1, 0.9), "0001 0001");
+        assert_eq!(run(&mut Rhythm::new(), 3, 1, 1, 0.0), "1 0 1");
+    }
+
+    #[test]
+    fn a_frame_knows_whether_any_of_its_steps_is_in_full() {
+        let mut rhythm = Rhythm::new();
+        rhythm.begin();
+        for any in [false, true, false, true] {
+            let (steps, turns) = rhythm.next(2, 1, 0.9);
+            assert_eq!(turns.any_full(steps), any);
+        }
+    }
+
+    #[test]
+    fn a_new_style_takes_every_frame_and_every_step_in_full() {
+        let mut rhythm = Rhythm::new();
+        rhythm.begin();
+        rhythm.hurry();
+        assert_eq!(run(&mut rhythm, EAGER, 2, 3, 0.9), vec!["11"; EAGER].join(" "));
+        assert_eq!(run(&mut rhythm, 3, 2, 3, 0.9), ". . 00");
+    }
+}
