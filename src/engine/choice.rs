@@ -43,8 +43,9 @@ pub struct Engines {
     kind: Kind,
 }
 
-/// Taps that are shallow: down to a quarter of the size in a VGG with a tap for every scale.
-const SHALLOW: usize = 3;
+/// Taps are shallow down to the last one up to which this share of the network's work is done: the third of `compact` and VGG-19, the
+/// second of `tiny` and `plus`.
+const SHALLOW: f64 = 0.55;
 /// Bytes of their maps, at most, that the time saved is worth: VGG-19 up to 1430 x 800 pixels, `compact` up to 3400 x 1900.
 const SHALLOW_MEMORY: usize = 1 << 30;
 
@@ -84,7 +85,7 @@ impl Engines {
             None if proves_itself(&trial, "of standard operators", |_| Kind::Standard) => Kind::Standard,
             None => Kind::Host,
         };
-        let shallow = vgg.up_to_tap(SHALLOW).map(Arc::new);
+        let shallow = shallow(&vgg).map(Arc::new);
         Engines { runtime, vgg, shallow, kind }
     }
 
@@ -152,6 +153,13 @@ impl Kind {
             Kind::Operators(network) => Box::new(FusedEngine::new(runtime, vgg, network, size, units)?),
         })
     }
+}
+
+/// The network down to the last shallow tap; None where no tap is shallow.
+fn shallow(vgg: &Vgg) -> Option<Vgg> {
+    let work = |vgg: &Vgg| vgg.operations(Size::new(256, 256)) as f64;
+    let within = |part: &Vgg| work(part) <= SHALLOW * work(vgg);
+    (1..vgg.taps.len()).rev().filter_map(|count| vgg.up_to_tap(count)).find(within)
 }
 
 /// Whether a kind of engine comes to the host engine's gradient; says so in the log if not.

@@ -188,6 +188,16 @@ impl Vgg {
         self.layers[..self.depth()].iter().map(next).collect()
     }
 
+    /// Multiplications of the forward pass of a picture of this size.
+    pub fn operations(&self, picture: Size) -> usize {
+        let shapes = self.shapes(picture);
+        let count = |(layer, shape): (&Layer, &MapShape)| match layer {
+            Layer::Conv(conv) => conv.weight.len() * shape.size.area(),
+            Layer::Pool => 0,
+        };
+        self.layers.iter().zip(&shapes).map(count).sum()
+    }
+
     /// Weights and biases, for the start line.
     pub fn parameters(&self) -> usize {
         let count = |layer: &Layer| match layer {

@@ -2,7 +2,7 @@
 //!
 //! A painting's large figures, in the deep layers, change little from frame to frame, and what a frame shows comes with the
 //! painted difference. So only every second step goes down `alpha J_content + beta J_style` in full; the ones between go down the
-//! style cost of the shallow taps, which keeps strokes and colours, for half the time. Where most of the picture rests, every
+//! style cost of the shallow taps, which keeps strokes and colours, for less than half of the time. Where most of the picture rests, every
 //! fourth does.
 //!
 //! Not in the papers. Of the first frame, of a change of style, and on other devices than the CPU, every step is in full.

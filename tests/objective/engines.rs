@@ -268,7 +268,7 @@ fn the_fused_engine_is_chosen_where_it_applies() {
 #[test]
 fn the_shallow_objective_is_the_whole_one_without_its_deeper_taps() {
     let taps = [(0, 0), (2, 4), (4, 20), (6, 0)];
-    let vgg = Arc::new(network(&[16, 0, 32, 0, 48, 0, 16], &taps, 6));
+    let vgg = Arc::new(network(&[16, 0, 32, 0, 48, 0, 512], &taps, 6));
     // Lambdas of the deeper taps 0, and no content.
     let mut cut = (*vgg).clone();
     cut.taps[3].lambda = 0.0;
@@ -295,7 +295,14 @@ fn the_shallow_objective_is_the_whole_one_without_its_deeper_taps() {
         assert!(apart < 1e-5, "{choice:?}: {apart}");
         assert!(relative_l2(&gradient(whole, &targets), &expected) > 1e-2, "the deeper tap matters");
     }
-    let flat = Arc::new(network(&[16, 0, 32], &[(0, 0), (2, 0)], 0));
-    let none = Engines::new(runtime(), flat, Choice::Host).shallow(size, Units::Relative).expect("no failure");
-    assert!(none.is_none(), "no deeper taps");
+    let count = |vgg: Vgg| {
+        let shallow = Engines::new(runtime(), Arc::new(vgg), Choice::Host).shallow(size, Units::Relative);
+        shallow.expect("no failure").map(|(count, _)| count)
+    };
+    assert_eq!(count(network(&[16, 32], &[(1, 0)], 0)), None, "no deeper tap");
+    assert_eq!(count(network(&[32, 32, 0, 16], &[(1, 0), (3, 0)], 0)), None, "nothing that would save much");
+    for (name, shallow) in [("tiny", 2), ("compact", 3), ("plus", 2)] {
+        let vgg = stylize::embedded::network(name).expect("a network inside the program").expect("it is valid");
+        assert_eq!(count(vgg), Some(shallow), "{name}");
+    }
 }
