@@ -261,8 +261,8 @@ fn what_rests_is_carried_to_the_bit() {
 /// The same frames painted with steps on the device and with the host engine: a disc that moves, four frames.
 #[test]
 fn a_stylizer_paints_alike_on_the_device() {
-    // One tap: the host has no shallow steps, which devices do not take.
-    let vgg = Arc::new(network(&[32, 0, 16, 32], &[(3, 32)], 3));
+    // Most of the work is before the first tap: none is shallow, for devices take every step in full.
+    let vgg = Arc::new(network(&[32, 32, 0, 16, 32], &[(1, 7), (4, 32)], 4));
     let size = Size::new(72, 64);
     let frame = |time: f32| {
         Array3::from_shape_fn((3, size.height, size.width), |(c, y, x)| {
