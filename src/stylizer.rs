@@ -185,10 +185,10 @@ impl Stylizer {
     /// From the last solution, carried along the motion.
     fn next_frame(&mut self, seen: &Seen, earlier: Option<ArrayView3<f32>>) -> Result<usize> {
         let Settings { steps, step_every, .. } = self.settings;
-        let at_rest = seen.still.iter().sum::<f32>() / seen.still.len() as f32;
-        let (steps, turns) = self.rhythm.next(steps, step_every, at_rest);
         let rate = self.settings.steps_a_frame();
         let canvas = self.canvases.last_mut().expect("set_up makes canvases");
+        let at_rest = canvas.solver.has_shallow().then(|| seen.mean_still());
+        let (steps, turns) = self.rhythm.next(steps, step_every, at_rest);
         let carrier = self.carrier.as_mut().expect("set_up makes it");
         // The device moves its own picture where that is all there is to a start.
         let on_device = canvas.solver.moves_picture() && earlier.is_none() && !self.settings.long_term;
@@ -206,7 +206,7 @@ impl Stylizer {
             carrier.carry(self.settings.warm_start, rate, pictures, seen, state)?;
         }
         let frame = ArrayView3::from_shape(canvas.content.raw_dim(), seen.frame).expect("a frame of this size");
-        if turns.any_full(steps) || !canvas.solver.has_shallow() && steps > 0 {
+        if turns.any_full(steps) {
             canvas.look_at(frame)?;
         } else {
             canvas.glance_at(frame);

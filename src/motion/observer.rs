@@ -46,6 +46,13 @@ pub struct Seen<'a> {
     pub cut: bool,
 }
 
+impl Seen<'_> {
+    /// Share of the frame that is still, 0 to 1.
+    pub fn mean_still(&self) -> f32 {
+        self.still.iter().sum::<f32>() / self.still.len().max(1) as f32
+    }
+}
+
 impl Observer {
     /// For frames of this size.
     pub fn new(size: Size, flow: DisSettings, reliability: ReliabilitySettings) -> Self {

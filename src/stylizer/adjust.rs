@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use super::{Painting, Rhythm, Stylizer, margin, pyramid};
+use super::{Painting, Stylizer, margin, pyramid};
 use crate::{
     cost::style,
     engine::host,
@@ -122,7 +122,7 @@ impl Stylizer {
         let content = margin::within(&new.content).to_owned();
         observer.observe(content.as_slice().expect("tensors here are contiguous"))?;
         carrier.begin(self.settings.first_steps);
-        self.rhythm = Rhythm::new();
+        self.rhythm.resume();
         Ok(())
     }
 }

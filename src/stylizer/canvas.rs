@@ -208,7 +208,7 @@ impl Canvas {
         }
     }
 
-    /// The same down the style cost of the shallow taps alone, where the solver has that.
+    /// The same down the style cost of the shallow taps alone; in full where the solver has no such.
     pub fn shallow_step(&mut self, temporal: Option<(f64, &[f32])>) -> Result<()> {
         match &mut self.solver {
             Solver::Host { shallow: Some((_, objective)), optimizer, start, .. } => {

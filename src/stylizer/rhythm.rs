@@ -5,7 +5,8 @@
 //! style cost of the shallow taps, which keeps strokes and colours, for less than half of the time. Where most of the picture rests, every
 //! fourth does.
 //!
-//! Not in the papers. Of the first frame, of a change of style, and on other devices than the CPU, every step is in full.
+//! Not in the papers. Every step is in full for the first frame, after a change of style, by L-BFGS, on devices other than the CPU, and
+//! where pictures are too large or nothing is shallow ([`crate::engine::Engines::shallow`]).
 
 /// Steps from one in full to the next where the picture moves, and where most of it rests.
 const APART: (usize, usize) = (2, 4);
@@ -44,14 +45,19 @@ impl Turns {
 }
 
 impl Rhythm {
-    /// Before the first frame, or after a picture was taken over: the next step is in full.
+    /// Before the first frame.
     pub fn new() -> Self {
-        Rhythm { waited: 0, eager: 0, since: APART.1 - 1 }
+        Rhythm { waited: 0, eager: 0, since: 0 }
     }
 
     /// A first frame was painted.
     pub fn begin(&mut self) {
         (self.waited, self.since) = (0, 0);
+    }
+
+    /// A picture was taken over: the next step is in full.
+    pub fn resume(&mut self) {
+        self.since = APART.1 - 1;
     }
 
     /// The style has changed.
@@ -60,14 +66,19 @@ impl Rhythm {
     }
 
     /// The steps that are due at the next frame, `steps` every so many frames; and how deep they go where so much of the picture,
-    /// 0 to 1, is at rest.
-    pub fn next(&mut self, steps: usize, every: usize, at_rest: f32) -> (usize, Turns) {
+    /// 0 to 1, is at rest. Without that share every step is in full.
+    pub fn next(&mut self, steps: usize, every: usize, at_rest: Option<f32>) -> (usize, Turns) {
         let eager = self.eager > 0;
         self.eager = self.eager.saturating_sub(1);
         let apart = match at_rest {
-            _ if eager => 1,
-            at_rest if at_rest < AT_REST => APART.0,
-            _ => APART.1,
+            Some(at_rest) if !eager => {
+                if at_rest < AT_REST {
+                    APART.0
+                } else {
+                    APART.1
+                }
+            }
+            _ => 1,
         };
         self.waited += 1;
         let turns = Turns { since: self.since % apart, apart };
@@ -86,7 +97,7 @@ mod tests {
 
     /// Of so many frames: a figure for each step, 1 where it is in full, and a dot for a frame without any.
     fn run(rhythm: &mut Rhythm, frames: usize, steps: usize, every: usize, at_rest: f32) -> String {
-        let frame = |_| match rhythm.next(steps, every, at_rest) {
+        let frame = |_| match rhythm.next(steps, every, Some(at_rest)) {
             (0, _) => ".".to_owned(),
             (steps, turns) => (0..steps).map(|step| if turns.is_full(step) { '1' } else { '0' }).collect(),
         };
@@ -105,7 +116,9 @@ mod tests {
         assert_eq!(run(&mut begun(), 6, 1, 2, 0.0), ". 0 . 1 . 0");
         assert_eq!(run(&mut begun(), 3, 3, 1, 0.0), "010 101 010");
         assert_eq!(run(&mut begun(), 2, 4, 1, 0.9), "0001 0001");
-        assert_eq!(run(&mut Rhythm::new(), 3, 1, 1, 0.0), "1 0 1");
+        let mut taken_over = begun();
+        taken_over.resume();
+        assert_eq!(run(&mut taken_over, 3, 1, 1, 0.0), "1 0 1");
     }
 
     #[test]
@@ -113,8 +126,19 @@ mod tests {
         let mut rhythm = Rhythm::new();
         rhythm.begin();
         for any in [false, true, false, true] {
-            let (steps, turns) = rhythm.next(2, 1, 0.9);
+            let (steps, turns) = rhythm.next(2, 1, Some(0.9));
             assert_eq!(turns.any_full(steps), any);
+        }
+        assert!(!rhythm.next(1, 2, None).1.any_full(0), "a frame without a step");
+    }
+
+    #[test]
+    fn where_nothing_is_shallow_every_step_is_in_full() {
+        let mut rhythm = Rhythm::new();
+        rhythm.begin();
+        for _ in 0..3 {
+            let (steps, turns) = rhythm.next(2, 1, None);
+            assert!((0..steps).all(|step| turns.is_full(step)));
         }
     }
 
