@@ -35,7 +35,7 @@ pub fn relative(found: &[f32], expected: &[f64]) -> f64 {
 fn neighbours(shape: FeatureShape, y: usize, x: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..9).filter_map(move |k| {
         let (y, x) = ((y + k / 3).wrapping_sub(1), (x + k % 3).wrapping_sub(1));
-        (y < shape.height && x < shape.width).then_some((k, y * shape.width + x))
+        (y < shape.height && x < shape.width).then(|| (k, y * shape.width + x))
     })
 }
 
