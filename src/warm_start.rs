@@ -14,20 +14,20 @@
 mod detail;
 mod long_term;
 mod pace;
+mod paint;
+mod past;
 mod stale;
 
 pub use detail::Detail;
-pub(crate) use detail::FINE;
 pub use long_term::LongTerm;
 pub use pace::Pace;
-use stale::LOOKS;
+pub(crate) use paint::FINE;
+use paint::Paint;
+use past::Past;
 
-use crate::{
-    error::Result,
-    frame::Size,
-    motion::{BundleWarp, Plane, Seen, SplineWarp, dispatch::wide},
-    optim::State,
-};
+use std::thread;
+
+use crate::{error::Result, frame::Size, motion::Seen, optim::State};
 
 /// What a frame starts from. All but [`WarmStart::Full`] are there to compare with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -67,70 +67,23 @@ pub struct Pictures<'a> {
 /// Carries pictures of one size from frame to frame. All buffers are allocated when it is made.
 pub struct Carrier {
     size: Size,
-    pace: Pace,
-    detail: Detail,
     long_term: Option<LongTerm>,
-    /// Steps that each pixel's paint has seen.
-    age: Vec<f32>,
     /// How far what was carried to each pixel can be believed, in `[0, 1]`.
     mask: Vec<f32>,
-    /// How much of the frame's unexplained fine detail the paint covers, in `[0, 1]`.
-    cover: Vec<f32>,
-    /// How far the paint is smoothed when it is carried, in `[0, 1]`.
-    softness: Vec<f32>,
-    /// How much of the optimizer's momentum goes along, in `[0, 1]`.
-    momentum: Vec<f32>,
-    /// What the frame looks like near each pixel, and what it looked like where that pixel's paint was made: `LOOKS` planes each.
-    looks: Vec<f32>,
-    made_for: Vec<f32>,
-    /// Whether the latter is to begin anew.
-    forgotten: bool,
-    /// How far each pixel's paint has outlived what it was made for, in `[0, 1]`.
-    stale: Vec<f32>,
-    /// Scratch: (h, w), (3, h, w) three times, (h, w), a row.
-    luma: Plane,
-    difference: Vec<f32>,
-    carried: Vec<f32>,
-    explained: Vec<f32>,
-    coarse: Vec<f32>,
-    row: Vec<f32>,
-    splines: SplineWarp,
-    bundle: BundleWarp,
+    paint: Paint,
+    past: Past,
 }
 
 impl Carrier {
     /// With `long_term`, [`WarmStart::Full`] looks further back than the last frame.
     pub fn new(size: Size, pace: Pace, detail: Detail, long_term: Option<LongTerm>) -> Self {
-        let (plane, planes) = (|| vec![0.0; size.area()], || vec![0.0; 3 * size.area()]);
-        Carrier {
-            size,
-            pace,
-            detail,
-            long_term,
-            age: plane(),
-            mask: plane(),
-            cover: plane(),
-            softness: plane(),
-            momentum: vec![1.0; size.area()],
-            looks: vec![0.0; LOOKS * size.area()],
-            made_for: vec![0.0; LOOKS * size.area()],
-            forgotten: true,
-            stale: plane(),
-            luma: Plane::new(size),
-            difference: planes(),
-            carried: planes(),
-            explained: planes(),
-            coarse: plane(),
-            row: Vec::new(),
-            splines: SplineWarp::new(size),
-            bundle: BundleWarp::new(size),
-        }
+        let (mask, paint, past) = (vec![0.0; size.area()], Paint::new(size), Past::new(size, pace, detail));
+        Carrier { size, long_term, mask, paint, past }
     }
 
     /// A first frame was painted in so many steps.
     pub fn begin(&mut self, steps: usize) {
-        self.age.fill(steps as f32);
-        self.forgotten = true;
+        self.past.begin(steps);
         if let Some(long_term) = &mut self.long_term {
             long_term.forget();
         }
@@ -154,94 +107,95 @@ impl Carrier {
             }
             WarmStart::Previous => {}
             WarmStart::Warped | WarmStart::WarpedMoments => {
-                self.carried.copy_from_slice(picture);
-                self.splines.warp(&self.carried, seen.backward, picture);
+                self.paint.warp(picture, seen.backward);
                 if how == WarmStart::Warped {
                     optimizer.reset();
                 } else {
-                    self.carry_state(seen, optimizer);
+                    self.past.bundle.warp(&mut planes(optimizer, self.size), seen.backward);
                 }
             }
             WarmStart::Difference => {
                 let hard = |mask: f32| if mask > 0.5 { 1.0 } else { 0.0 };
-                self.take_difference(picture, before);
-                self.splines.warp(&self.difference, seen.backward, &mut self.carried);
-                self.carry_state(seen, optimizer);
-                for plane in
-                    planes(optimizer, self.size).into_iter().chain(self.carried.chunks_exact_mut(self.size.area()))
-                {
+                self.paint.lift(picture, before);
+                self.paint.follow(seen.backward);
+                self.past.bundle.warp(&mut planes(optimizer, self.size), seen.backward);
+                let carried = self.paint.carried.chunks_exact_mut(self.size.area());
+                for plane in planes(optimizer, self.size).into_iter().chain(carried) {
                     plane.iter_mut().zip(seen.mask).for_each(|(value, mask)| *value *= hard(*mask));
                 }
-                self.put_difference(picture, seen);
+                self.paint.put(seen.frame, picture);
             }
             WarmStart::Full => {
-                self.take_difference(picture, before);
-                let to = &mut [&mut self.carried[..], &mut self.explained];
-                self.splines.warp_all(&[&self.difference, before], seen.backward, to);
+                self.paint.lift(picture, before);
                 if let Some(long_term) = &mut self.long_term {
-                    long_term.remember(before, &self.difference, &self.age);
+                    long_term.remember(before, &self.paint.difference, &self.past.age);
                 }
-                self.carry_past(seen);
-                self.find_stale(seen);
-                self.set_detail(seen);
-                self.soften();
-                self.cover_detail(seen);
+                self.follow(rate, seen, optimizer);
                 if let Some(long_term) = &mut self.long_term {
-                    long_term.fill(seen.frame, &mut self.mask, &mut self.carried, &mut self.age)?;
-                    self.renew(|mask, nearest| mask - nearest, seen);
+                    let Carrier { mask, paint, past, .. } = self;
+                    long_term.fill(seen.frame, mask, &mut paint.carried, &mut past.age)?;
+                    past.renew(|mask, nearest| mask - nearest, mask, seen);
                 }
-                self.put_difference(picture, seen);
+                self.paint.put(seen.frame, picture);
                 if let Some(earlier) = earlier {
                     self.blend(picture, earlier);
-                    self.renew(|mask, _| 1.0 - BLEND * mask, seen);
+                    self.past.renew(|mask, _| 1.0 - BLEND * mask, &self.mask, seen);
                 }
-                self.carry_state(seen, optimizer);
-                self.set_momentum(seen);
-                self.keep_momentum(optimizer);
-                self.set_gains(seen, optimizer, rate);
+                self.past.set_gains(seen, optimizer, rate);
             }
         }
         Ok(())
     }
 
+    /// Takes paint, its past and the optimizer's state along the motion, and settles what of fine detail shows. The paint has a thread of its own.
+    fn follow(&mut self, rate: f32, seen: &Seen, optimizer: &mut dyn State) {
+        let Carrier { size, paint, past, .. } = self;
+        thread::scope(|scope| {
+            scope.spawn(|| paint.follow(seen.backward));
+            past.carry(seen);
+            past.find_stale(seen);
+            past.set_detail(seen, rate);
+            past.set_momentum(seen);
+        });
+        let Past { luma, cover, softness, momentum, bundle, .. } = past;
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                paint.soften(softness);
+                paint.cover_detail(luma.data(), cover);
+            });
+            bundle.warp(&mut planes(optimizer, *size), seen.backward);
+            pace::keep_momentum(momentum, optimizer);
+        });
+    }
+
     /// As [`Carrier::carry`] in the manner of [`WarmStart::Full`] where the device moves picture and state: the pace alone.
     pub fn pace(&mut self, rate: f32, seen: &Seen, state: &mut dyn State) {
         self.mask.copy_from_slice(seen.mask);
-        self.carry_past(seen);
-        self.find_stale(seen);
-        self.set_detail(seen);
-        self.set_momentum(seen);
-        self.set_gains(seen, state, rate);
+        self.past.carry(seen);
+        self.past.find_stale(seen);
+        self.past.set_detail(seen, rate);
+        self.past.set_momentum(seen);
+        self.past.set_gains(seen, state, rate);
     }
 
     /// How much of the fine detail that the motion does not explain was covered in the last start, 0 to 1, (h, w).
     pub fn cover(&self) -> &[f32] {
-        &self.cover
+        &self.past.cover
     }
 
     /// How far the fine detail of the carried paint was smoothed away in the last start, 0 to 1, (h, w).
     pub fn softness(&self) -> &[f32] {
-        &self.softness
+        &self.past.softness
     }
 
     /// How much of the optimizer's momentum was taken along in the last start, 0 to 1, (h, w).
     pub fn momentum(&self) -> &[f32] {
-        &self.momentum
+        &self.past.momentum
     }
 
     /// The steps that were just spent on every pixel.
     pub fn spent(&mut self, steps: usize) {
-        self.age.iter_mut().for_each(|age| *age += steps as f32);
-    }
-
-    /// The painted difference of the last frame.
-    fn take_difference(&mut self, picture: &[f32], before: &[f32]) {
-        subtract(picture, before, &mut self.difference);
-    }
-
-    /// The frame with what was carried on it.
-    fn put_difference(&self, picture: &mut [f32], seen: &Seen) {
-        add_within(seen.frame, &self.carried, picture);
+        self.past.age.iter_mut().for_each(|age| *age += steps as f32);
     }
 
     /// `delta c x + (1 - delta c) x_earlier` (Ruder et al. 2016, equation 11), c the reliability.
@@ -253,12 +207,8 @@ impl Carrier {
             }
         }
         // No paint is fresh: what is not carried was painted in the pass before.
-        let ripe = 3.0 * self.pace.ripening;
-        self.age.iter_mut().for_each(|age| *age = age.max(ripe));
-    }
-
-    fn carry_state(&mut self, seen: &Seen, optimizer: &mut dyn State) {
-        self.bundle.warp(&mut planes(optimizer, self.size), seen.backward);
+        let ripe = 3.0 * self.past.pace.ripening;
+        self.past.age.iter_mut().for_each(|age| *age = age.max(ripe));
     }
 
     /// How far what was carried to each pixel can be believed, in `[0, 1]`, (h, w).
@@ -268,24 +218,7 @@ impl Carrier {
 
     /// The age of the paint at each pixel, in steps, (h, w).
     pub fn age(&self) -> &[f32] {
-        &self.age
-    }
-}
-
-wide! {
-    fn subtract(a: &[f32], b: &[f32], out: &mut [f32]) {
-        for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
-            *out = a - b;
-        }
-    }
-}
-
-wide! {
-    /// The sum, held within `[0, 1]`.
-    fn add_within(a: &[f32], b: &[f32], out: &mut [f32]) {
-        for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
-            *out = (a + b).clamp(0.0, 1.0);
-        }
+        &self.past.age
     }
 }
 
@@ -362,10 +295,10 @@ mod tests {
         for (mask, expected) in [(1.0, 0.2), (0.0, 0.1)] {
             let mask = vec![mask; AREA];
             let seen = Seen { frame: &frame, backward: &backward, mask: &mask, still: &still, cut: false };
-            carrier.carried = checkered(0.0, 0.1);
-            carrier.set_detail(&seen);
-            carrier.soften();
-            let left = contrast(&carrier.carried);
+            carrier.paint.carried = checkered(0.0, 0.1);
+            carrier.past.set_detail(&seen, 1.0);
+            carrier.paint.soften(&carrier.past.softness);
+            let left = contrast(&carrier.paint.carried);
             assert!((left - expected).abs() < 0.01, "mask {}: {left}", mask[0]);
         }
     }

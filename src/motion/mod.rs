@@ -27,6 +27,9 @@ use crate::{
     frame::Size,
 };
 
+/// The weights of red, green and blue in luma (Rec. 601).
+pub(crate) const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
+
 /// One channel of a picture, row by row from the top: `height * width` values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plane {
@@ -71,7 +74,7 @@ impl Plane {
         let (red, rest) = rgb.split_at(area);
         let (green, blue) = rest.split_at(area);
         for (((y, &r), &g), &b) in self.data.iter_mut().zip(red).zip(green).zip(blue) {
-            *y = 0.299 * r + 0.587 * g + 0.114 * b;
+            *y = LUMA[0] * r + LUMA[1] * g + LUMA[2] * b;
         }
     }
 

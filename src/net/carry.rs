@@ -16,7 +16,10 @@ use super::{
 use crate::{
     engine::Units,
     frame::Size,
-    motion::warp::{POLE, SNAP},
+    motion::{
+        LUMA,
+        warp::{POLE, SNAP},
+    },
     warm_start::FINE,
 };
 
@@ -71,7 +74,7 @@ pub fn look(vgg: &Vgg, size: Size, units: Units, storage: Storage) -> Vec<u8> {
 
 /// Frame, frame before, flow, cover, softness, momentum, picture and state in; the picture that the frame's steps start from
 /// (twice: it is the temporal cost's anchor too) and the state carried out: `c_t + soften(warp(x_{t-1} - c_{t-1})) - cover * fine`
-/// and `warp(state)`, of the first moment and its weight the share `momentum`. `fine` is the fine detail of
+/// and `warp(state)`, of the first moment and its weight the share `momentum`. `fine` is the fine detail of the luma of
 /// `c_t - warp(c_{t-1})`, as in [`crate::warm_start`].
 pub fn carry(size: Size) -> Vec<u8> {
     let mut graph = GraphWriter::new();
@@ -91,10 +94,14 @@ pub fn carry(size: Size) -> Vec<u8> {
 
     let difference = graph.node("Sub", &[PICTURE, BEFORE], "difference", &[]);
     let channels = [("axis", Attribute::Int(1))];
-    let both = graph.node("Concat", &[&difference, BEFORE], "difference_and_before", &channels);
+    let luma = graph.constant("luma", &[1, 3, 1, 1], &LUMA);
+    let before = graph.node("Conv", &[BEFORE, &luma], "before_luma", &[]);
+    let now = graph.node("Conv", &[FRAME, &luma], "frame_luma", &[]);
+    let both = graph.node("Concat", &[&difference, &before], "difference_and_before", &channels);
     let warped = write_spline(&mut graph, size, &both, &across, &down);
-    graph.node_in("", "Split", &[&warped], &["difference_carried", "before_carried"], &channels);
-    let residual = graph.node("Sub", &[FRAME, "before_carried"], "residual", &[]);
+    let parts = graph.integers("difference_and_luma", &[3, 1]);
+    graph.node_in("", "Split", &[&warped, &parts], &["difference_carried", "before_carried"], &channels);
+    let residual = graph.node("Sub", &[&now, "before_carried"], "residual", &[]);
     let fine = write_fine_detail(&mut graph, &residual);
     let covered = graph.node("Mul", &[&fine, COVER], "detail_covered", &[]);
     let own = write_fine_detail(&mut graph, "difference_carried");
@@ -275,7 +282,7 @@ fn sample(graph: &mut GraphWriter, source: &str, grid: &str, mode: &'static str,
     graph.node("GridSample", &[source, grid], output, &attributes)
 }
 
-/// `source` (1, 6, H, W) where the places say, by cubic B-spline interpolation within the range of the four nearest pixels.
+/// `source` (1, 4, H, W) where the places say, by cubic B-spline interpolation within the range of the four nearest pixels.
 fn write_spline(graph: &mut GraphWriter, size: Size, source: &str, across: &Place, down: &Place) -> String {
     let coefficients = write_prefilter(graph, size, source);
     let mut rows = Vec::new();
@@ -316,7 +323,7 @@ fn mix(graph: &mut GraphWriter, a: &str, b: &str, weight: &str, output: &str) ->
 /// The coefficients of the spline through the pixels: the symmetric exponential of [`POLE`], rows, then columns, mirrored
 /// at the border.
 fn write_prefilter(graph: &mut GraphWriter, size: Size, source: &str) -> String {
-    let planes = graph.integers("planes", &[6, 1, size.height as i64, size.width as i64]);
+    let planes = graph.integers("planes", &[4, 1, size.height as i64, size.width as i64]);
     let mut current = graph.node("Reshape", &[source, &planes], "source_planes", &[]);
     for (axis, name, side) in [(3, "rows", size.width), (2, "columns", size.height)] {
         // The border is mirrored without its last pixel, of which there are side - 1.
@@ -333,7 +340,7 @@ fn write_prefilter(graph: &mut GraphWriter, size: Size, source: &str) -> String 
         let kernel = graph.constant(&format!("prefilter_{name}"), &shape, &response.collect::<Vec<f32>>());
         current = graph.node("Conv", &[&padded, &kernel], &format!("prefiltered_{name}"), &[]);
     }
-    let shape = graph.integers("source_shape", &[1, 6, size.height as i64, size.width as i64]);
+    let shape = graph.integers("source_shape", &[1, 4, size.height as i64, size.width as i64]);
     graph.node("Reshape", &[&current, &shape], "coefficients", &[])
 }
 

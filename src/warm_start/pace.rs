@@ -1,6 +1,6 @@
 //! How fast each pixel may change: fresh paint by long steps, old paint by short ones, paint at rest hardly at all.
 
-use super::{Carrier, trust};
+use super::{Past, trust};
 use crate::{motion::Seen, optim::State};
 
 /// Numbers of [`WarmStart::Full`](super::WarmStart::Full): factors on the optimizer's rate.
@@ -18,29 +18,20 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Pace { fresh: 3.2, ripening: 8.0, moving: 0.4, resting: 0.08 }
+        Pace { fresh: 4.8, ripening: 5.0, moving: 0.3, resting: 0.08 }
     }
 }
 
-/// Share of its age that paint keeps where the motion is not reliable: it comes from a place that looks alike.
-const KEPT_AGE: f32 = 0.3;
 /// Share of the optimizer's momentum that paint keeps there: the way to go was that of another place, and would tint this one.
 const KEPT_MOMENTUM: f32 = 0.15;
 /// Steps at rest after which paint is a quarter as fast as when it came to rest. The square makes all that it will ever move
 /// finite: a still scene comes to rest.
 const REST: f32 = 60.0;
 
-impl Carrier {
-    /// The age of the paint, and what it was made for, go along with the paint; it counts as younger where the motion is not reliable.
-    pub(super) fn carry_past(&mut self, seen: &Seen) {
-        let mut past: Vec<&mut [f32]> = self.made_for.chunks_exact_mut(self.size.area()).collect();
-        past.push(&mut self.age);
-        self.bundle.warp(&mut past, seen.backward);
-        for (age, mask) in self.age.iter_mut().zip(seen.mask) {
-            *age *= KEPT_AGE + (1.0 - KEPT_AGE) * trust(*mask);
-        }
-    }
+/// How much of the shortening of steps, where a frame takes several, what moves and what is fresh gets (an exponent).
+const HASTE: f32 = 0.55;
 
+impl Past {
     /// How much of the optimizer's momentum goes along.
     pub(super) fn set_momentum(&mut self, seen: &Seen) {
         for (momentum, mask) in self.momentum.iter_mut().zip(seen.mask) {
@@ -48,26 +39,28 @@ impl Carrier {
         }
     }
 
-    /// Leaves the optimizer that much of its momentum.
-    pub(super) fn keep_momentum(&self, optimizer: &mut dyn State) {
-        for plane in optimizer.momentum().into_iter().flat_map(|vector| vector.chunks_exact_mut(self.size.area())) {
-            plane.iter_mut().zip(&self.momentum).for_each(|(value, kept)| *value *= kept);
-        }
-    }
-
     /// The factor on each pixel's rate, from the age of its paint; `rate` is steps a frame.
     pub(super) fn set_gains(&mut self, seen: &Seen, optimizer: &mut dyn State, rate: f32) {
         let Some(gains) = optimizer.gains() else { return };
         let pace = self.pace;
-        // More steps a frame are shorter ones: what a frame may change grows with their root.
+        // More steps a frame are shorter ones: what a frame may change at rest grows with their root, elsewhere faster.
         let share = rate.sqrt().recip();
+        let hasty = share.powf(HASTE).max(share);
+        let (fresh, moving, resting) = (hasty * pace.fresh, hasty * pace.moving, share * pace.resting);
         for plane in gains.chunks_exact_mut(self.size.area()) {
             for ((gain, age), still) in plane.iter_mut().zip(&self.age).zip(seen.still) {
-                let resting = pace.resting * (REST / (REST + age)).powi(2);
-                let old = pace.moving + (resting - pace.moving) * still;
-                *gain = share * (old + (pace.fresh - old) * (-age / pace.ripening).exp());
+                let resting = resting * (REST / (REST + age)).powi(2);
+                let old = moving + (resting - moving) * still;
+                *gain = old + (fresh - old) * (-age / pace.ripening).exp();
             }
         }
+    }
+}
+
+/// Leaves the optimizer that much of its momentum at each pixel.
+pub(super) fn keep_momentum(kept: &[f32], optimizer: &mut dyn State) {
+    for plane in optimizer.momentum().into_iter().flat_map(|vector| vector.chunks_exact_mut(kept.len())) {
+        plane.iter_mut().zip(kept).for_each(|(value, kept)| *value *= kept);
     }
 }
 
@@ -84,7 +77,7 @@ mod tests {
     #[test]
     fn paint_from_elsewhere_forgets_where_it_was_going_and_not_how_steep_it_was() {
         let size = Size::new(8, 4);
-        let mut carrier = Carrier::new(size, Pace::default(), Detail::default(), None);
+        let mut past = Past::new(size, Pace::default(), Detail::default());
         let (frame, backward, still) = (vec![0.5; 3 * 32], FlowField::new(size), vec![0.0; 32]);
         let mask: Vec<f32> = (0..32).map(|i| if i % 2 == 0 { 1.0 } else { 0.0 }).collect();
         let seen = Seen { frame: &frame, backward: &backward, mask: &mask, still: &still, cut: false };
@@ -95,8 +88,8 @@ mod tests {
         };
         adam.step(&mut vec![0.5; 3 * 32], &mut { slope }).expect("a step");
         let before: Vec<Vec<f32>> = adam.state().into_iter().map(|vector| vector.to_vec()).collect();
-        carrier.set_momentum(&seen);
-        carrier.keep_momentum(&mut adam);
+        past.set_momentum(&seen);
+        keep_momentum(&past.momentum, &mut adam);
         // In this order: the moments, and the weights of both.
         for (index, (after, before)) in adam.state().into_iter().zip(&before).enumerate() {
             for (i, (after, before)) in after.iter().zip(before).enumerate() {

@@ -6,7 +6,7 @@
 //! colour, and how strong the edges were. Where the frame has another colour now, or much weaker edges, the frame's own detail
 //! shows, the paint's is smoothed a little, and it counts as fresh.
 
-use super::{Carrier, between};
+use super::{Past, between};
 use crate::{
     frame::Size,
     motion::{Seen, box_mean::box_mean, dispatch::wide, reliability::slope},
@@ -28,7 +28,7 @@ const OTHER: (f32, f32) = (0.05, 0.12);
 /// paint, which is painted over meanwhile.
 const FORGOTTEN: (f32, f32) = (0.01, 0.15);
 
-impl Carrier {
+impl Past {
     /// Finds what is stale, in `[0, 1]`, and makes it younger. Where the paint was made has been carried along.
     pub(super) fn find_stale(&mut self, seen: &Seen) {
         self.luma.set_luma(seen.frame);
@@ -48,10 +48,10 @@ impl Carrier {
 
     /// A share of each pixel's paint, a function of the mask as it is now and as it was seen, was replaced by what was made for
     /// how the place looks now.
-    pub(super) fn renew(&mut self, share: impl Fn(f32, f32) -> f32, seen: &Seen) {
+    pub(super) fn renew(&mut self, share: impl Fn(f32, f32) -> f32, mask: &[f32], seen: &Seen) {
         let area = self.size.area();
         for (then, now) in self.made_for.chunks_exact_mut(area).zip(self.looks.chunks_exact(area)) {
-            for (((then, now), mask), nearest) in then.iter_mut().zip(now).zip(&self.mask).zip(seen.mask) {
+            for (((then, now), mask), nearest) in then.iter_mut().zip(now).zip(mask).zip(seen.mask) {
                 *then += share(*mask, *nearest) * (now - *then);
             }
         }
@@ -114,15 +114,15 @@ mod tests {
     }
 
     /// What is stale after these frames, none of which seems to have moved; the age is 100 where nothing is.
-    fn stale_after(frames: &[Vec<f32>]) -> Carrier {
-        let mut carrier = Carrier::new(SIZE, Pace::default(), Detail::default(), None);
-        carrier.begin(100);
+    fn stale_after(frames: &[Vec<f32>]) -> Past {
+        let mut past = Past::new(SIZE, Pace::default(), Detail::default());
+        past.begin(100);
         let (backward, mask, still) = (FlowField::new(SIZE), vec![1.0; SIZE.area()], vec![1.0; SIZE.area()]);
         for frame in frames {
-            carrier.carry_past(&Seen { frame, backward: &backward, mask: &mask, still: &still, cut: false });
-            carrier.find_stale(&Seen { frame, backward: &backward, mask: &mask, still: &still, cut: false });
+            past.carry(&Seen { frame, backward: &backward, mask: &mask, still: &still, cut: false });
+            past.find_stale(&Seen { frame, backward: &backward, mask: &mask, still: &still, cut: false });
         }
-        carrier
+        past
     }
 
     fn at(plane: &[f32], x: usize) -> f32 {

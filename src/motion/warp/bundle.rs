@@ -9,8 +9,8 @@ use crate::frame::Size;
 /// Planes side by side.
 pub(super) const ABREAST: usize = 8;
 
-/// Planes pixel by pixel.
-pub(super) type Pixels = [[f32; ABREAST]];
+/// So many planes, pixel by pixel.
+pub(super) type Pixels<const N: usize> = [[f32; N]];
 
 /// Warps planes in place, with a buffer of its own.
 pub struct BundleWarp {
@@ -37,8 +37,21 @@ impl BundleWarp {
     }
 }
 
+/// Whether all of a stretch of the flow points to the pixels themselves.
+#[inline(always)]
+pub(super) fn at_rest(u: &[f32], v: &[f32]) -> bool {
+    let longest = |values: &[f32]| values.iter().fold(0.0f32, |longest, value| most(longest, value.abs()));
+    most(longest(u), longest(v)) < SNAP
+}
+
+/// The larger, in one instruction.
+#[inline(always)]
+pub(super) fn most(a: f32, b: f32) -> f32 {
+    if b > a { b } else { a }
+}
+
 /// Puts planes side by side; lanes without a plane keep what they have.
-pub(super) fn interleave<P: AsRef<[f32]>>(planes: &[P], pixels: &mut Pixels) {
+pub(super) fn interleave<P: AsRef<[f32]>, const N: usize>(planes: &[P], pixels: &mut Pixels<N>) {
     for start in (0..pixels.len()).step_by(TOGETHER) {
         let count = (pixels.len() - start).min(TOGETHER);
         let to = &mut pixels[start..start + count];
@@ -52,7 +65,7 @@ pub(super) fn interleave<P: AsRef<[f32]>>(planes: &[P], pixels: &mut Pixels) {
 
 /// Puts some pixels from place `at` on back into planes.
 #[inline(always)]
-pub(super) fn scatter(pixels: &Pixels, planes: &mut [&mut [f32]], at: usize) {
+pub(super) fn scatter<const N: usize>(pixels: &Pixels<N>, planes: &mut [&mut [f32]], at: usize) {
     for (lane, plane) in planes.iter_mut().enumerate() {
         for (value, pixel) in plane[at..].iter_mut().zip(pixels) {
             *value = pixel[lane];
@@ -71,7 +84,7 @@ fn between(a: &[f32; ABREAST], b: &[f32; ABREAST], t: f32) -> [f32; ABREAST] {
 }
 
 wide! {
-    fn bilinear(pixels: &Pixels, flow: &FlowField, planes: &mut [&mut [f32]]) {
+    fn bilinear(pixels: &Pixels<ABREAST>, flow: &FlowField, planes: &mut [&mut [f32]]) {
         let Size { width, height } = flow.size;
         let mut places = Places::new();
         let mut row = [[0.0f32; ABREAST]; TOGETHER];
@@ -79,6 +92,10 @@ wide! {
             for x in (0..width).step_by(TOGETHER) {
                 let at = y * width + x;
                 let count = (width - x).min(TOGETHER);
+                if at_rest(&flow.u[at..][..count], &flow.v[at..][..count]) {
+                    // As it is.
+                    continue;
+                }
                 places.find((x, y), &flow.u[at..][..count], &flow.v[at..][..count], flow.size, SNAP);
                 for (k, out) in row[..count].iter_mut().enumerate() {
                     let [a, b, c, d] = places.four(k);

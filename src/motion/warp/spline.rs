@@ -4,10 +4,15 @@
 
 use super::{
     FlowField, Places, SNAP, TOGETHER,
-    bundle::{ABREAST, Pixels, interleave, scatter},
+    bundle::{self, at_rest, interleave, most, scatter},
     wide,
 };
 use crate::frame::Size;
+
+/// Planes side by side: a picture's and one more.
+const ABREAST: usize = 4;
+
+type Pixels = bundle::Pixels<ABREAST>;
 
 /// The plane is first turned into the coefficients of the spline through its pixels. Of the detail that Keys' cubic loses in
 /// one pass at half a pixel, three fifths stay; the picture's own pixels bound the result here too.
@@ -36,7 +41,7 @@ impl SplineWarp {
         self.warp_all(&[source], flow, &mut [out]);
     }
 
-    /// The same for several pictures, of eight planes in all at a time.
+    /// The same for several pictures, four planes at a time.
     ///
     /// # Panics
     /// As [`SplineWarp::warp`].
@@ -55,7 +60,7 @@ impl SplineWarp {
         for (sources, out) in sources.chunks(ABREAST).zip(out.chunks_mut(ABREAST)) {
             interleave(sources, &mut self.source);
             prefilter(&self.source, &mut self.coefficients, flow.size);
-            spline(&self.source, &self.coefficients, flow, out);
+            spline(sources, (&self.source, &self.coefficients), flow, out);
         }
     }
 }
@@ -230,13 +235,9 @@ fn least(a: f32, b: f32) -> f32 {
     if b < a { b } else { a }
 }
 
-#[inline(always)]
-fn most(a: f32, b: f32) -> f32 {
-    if b > a { b } else { a }
-}
-
 wide! {
-    fn spline(source: &Pixels, coefficients: &Pixels, flow: &FlowField, planes: &mut [&mut [f32]]) {
+    fn spline(from: &[&[f32]], pixels: (&Pixels, &Pixels), flow: &FlowField, planes: &mut [&mut [f32]]) {
+        let (source, coefficients) = pixels;
         let Size { width, height } = flow.size;
         let mut places = Places::new();
         let (mut wx, mut wy) = ([[0.0f32; 4]; TOGETHER], [[0.0f32; 4]; TOGETHER]);
@@ -245,23 +246,29 @@ wide! {
             for x in (0..width).step_by(TOGETHER) {
                 let at = y * width + x;
                 let count = (width - x).min(TOGETHER);
+                if at_rest(&flow.u[at..][..count], &flow.v[at..][..count]) {
+                    for (plane, from) in planes.iter_mut().zip(from) {
+                        plane[at..at + count].copy_from_slice(&from[at..at + count]);
+                    }
+                    continue;
+                }
                 places.find((x, y), &flow.u[at..][..count], &flow.v[at..][..count], flow.size, SNAP);
                 for k in 0..count {
                     (wx[k], wy[k]) = (b_spline(places.fx[k]), b_spline(places.fy[k]));
                 }
                 for (k, out) in row[..count].iter_mut().enumerate() {
-                    let [from, right, below, both] = places.four(k);
+                    let [here, right, below, both] = places.four(k);
                     if places.is_pixel(k) {
-                        *out = source[from];
+                        *out = source[here];
                         continue;
                     }
                     let sum = if places.is_inner(k, flow.size) {
-                        weigh_inside(coefficients, from - width - 1, width, &wx[k], &wy[k])
+                        weigh_inside(coefficients, here - width - 1, width, &wx[k], &wy[k])
                     } else {
                         let around = Around::new(flow.size, places.left[k] as usize, places.top[k] as usize);
                         around.weigh(coefficients, &wx[k], &wy[k])
                     };
-                    let (a, b, c, d) = (&source[from], &source[right], &source[below], &source[both]);
+                    let (a, b, c, d) = (&source[here], &source[right], &source[below], &source[both]);
                     for lane in 0..ABREAST {
                         let low = least(least(a[lane], b[lane]), least(c[lane], d[lane]));
                         let high = most(most(a[lane], b[lane]), most(c[lane], d[lane]));

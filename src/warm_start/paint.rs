@@ -1,0 +1,112 @@
+//! The painted difference on its way from one frame to the next.
+
+use crate::{
+    frame::Size,
+    motion::{FlowField, Plane, SplineWarp, box_mean::box_mean, dispatch::wide},
+};
+
+/// What differs from its mean over a square of side `2 FINE + 1` pixels is fine detail.
+pub(crate) const FINE: usize = 4;
+
+/// The painted difference, and what of the frame's detail comes with it. All buffers are allocated when it is made.
+pub(super) struct Paint {
+    size: Size,
+    /// d of the frame before: RGB, (3, h, w).
+    pub difference: Vec<f32>,
+    /// The same along the motion.
+    pub carried: Vec<f32>,
+    /// Luma of the frame before, as it was and along the motion; then what the latter leaves of the frame's.
+    before: Plane,
+    residual: Vec<f32>,
+    splines: SplineWarp,
+    /// Scratch: (h, w), a row.
+    coarse: Vec<f32>,
+    row: Vec<f32>,
+}
+
+impl Paint {
+    /// For pictures of this size.
+    pub fn new(size: Size) -> Self {
+        let (plane, planes) = (|| vec![0.0; size.area()], || vec![0.0; 3 * size.area()]);
+        Paint {
+            size,
+            difference: planes(),
+            carried: planes(),
+            before: Plane::new(size),
+            residual: plane(),
+            splines: SplineWarp::new(size),
+            coarse: plane(),
+            row: Vec::new(),
+        }
+    }
+
+    /// Takes the painted difference off the frame before.
+    pub fn lift(&mut self, picture: &[f32], before: &[f32]) {
+        subtract(picture, before, &mut self.difference);
+        self.before.set_luma(before);
+    }
+
+    /// Moves it.
+    pub fn follow(&mut self, flow: &FlowField) {
+        let to = &mut [&mut self.carried[..], &mut self.residual];
+        self.splines.warp_all(&[&self.difference, self.before.data()], flow, to);
+    }
+
+    /// Moves a picture, in place.
+    pub fn warp(&mut self, picture: &mut [f32], flow: &FlowField) {
+        self.carried.copy_from_slice(picture);
+        self.splines.warp(&self.carried, flow, picture);
+    }
+
+    /// Takes from what was carried its own fine detail, as far as `softness`, (h, w), says.
+    pub fn soften(&mut self, softness: &[f32]) {
+        for carried in self.carried.chunks_exact_mut(self.size.area()) {
+            box_mean(carried, &mut self.coarse, &mut self.row, self.size, FINE);
+            blur(carried, &self.coarse, softness);
+        }
+    }
+
+    /// Takes from what was carried the fine detail that the frame, of this `luma`, has and the motion does not explain, as far as the
+    /// paint covers it. In luma alone: in colour there is little.
+    pub fn cover_detail(&mut self, luma: &[f32], cover: &[f32]) {
+        self.residual.iter_mut().zip(luma).for_each(|(residual, luma)| *residual = luma - *residual);
+        box_mean(&self.residual, &mut self.coarse, &mut self.row, self.size, FINE);
+        for ((residual, coarse), cover) in self.residual.iter_mut().zip(&self.coarse).zip(cover) {
+            *residual = cover * (*residual - coarse);
+        }
+        for carried in self.carried.chunks_exact_mut(self.size.area()) {
+            carried.iter_mut().zip(&self.residual).for_each(|(d, covered)| *d -= covered);
+        }
+    }
+
+    /// The frame with what was carried on it.
+    pub fn put(&self, frame: &[f32], picture: &mut [f32]) {
+        add_within(frame, &self.carried, picture);
+    }
+}
+
+wide! {
+    /// Towards the coarse plane, each pixel by its softness.
+    fn blur(plane: &mut [f32], coarse: &[f32], softness: &[f32]) {
+        for ((d, coarse), softness) in plane.iter_mut().zip(coarse).zip(softness) {
+            *d += softness * (coarse - *d);
+        }
+    }
+}
+
+wide! {
+    fn subtract(a: &[f32], b: &[f32], out: &mut [f32]) {
+        for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+            *out = a - b;
+        }
+    }
+}
+
+wide! {
+    /// The sum, held within `[0, 1]`.
+    fn add_within(a: &[f32], b: &[f32], out: &mut [f32]) {
+        for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+            *out = (a + b).clamp(0.0, 1.0);
+        }
+    }
+}
