@@ -17,9 +17,9 @@ mod rhythm;
 pub use adjust::Style;
 pub use debug::DebugView;
 
-use canvas::{Canvas, Solver};
+use canvas::{Canvas, Partly, Solver};
 use margin::Surroundings;
-use rhythm::Rhythm;
+use rhythm::{Depth, Rhythm};
 
 use crate::{
     cost::style::StyleTarget,
@@ -28,7 +28,7 @@ use crate::{
     frame::{Frame, Size},
     motion::{Observer, Seen},
     net::{session::Runtime, vgg::Vgg},
-    settings::{Balance, Settings},
+    settings::{Balance, OptimizerKind, Settings},
     tensor::{self, Resampler},
     warm_start::{Carrier, LongTerm, Pictures},
 };
@@ -43,6 +43,9 @@ pub struct Painting {
 const NOISE: f32 = 0.02;
 /// No level of the pyramid has a shorter side than this many pixels.
 const COARSEST: usize = 64;
+/// Where the longer side has more pixels than this and a frame gets so few steps, those in full are taken on half of the picture.
+const LARGE: usize = 520;
+const FEW: usize = 2;
 /// Levels of the first frame's pyramid, each half as large as the one after it.
 const LEVELS: usize = 3;
 
@@ -206,18 +209,19 @@ impl Stylizer {
             carrier.carry(self.settings.warm_start, rate, pictures, seen, state)?;
         }
         let frame = ArrayView3::from_shape(canvas.content.raw_dim(), seen.frame).expect("a frame of this size");
-        if turns.any_full(steps) {
-            canvas.look_at(frame)?;
-        } else {
-            canvas.glance_at(frame);
+        match turns.deepest(steps) {
+            Depth::Whole => canvas.look_at(frame)?,
+            depth => canvas.glance_at(frame, depth == Depth::Deep)?,
         }
         let temporal = (self.settings.temporal > 0.0).then_some((self.settings.temporal, carrier.mask()));
         canvas.start(seen, [carrier.cover(), carrier.softness(), carrier.momentum()], on_device)?;
         for step in 0..steps {
-            if turns.is_full(step) {
-                canvas.step(temporal)?;
-            } else {
-                canvas.shallow_step(temporal)?;
+            // Adam's first step looks where the frame started, at the temporal cost's minimum.
+            let temporal = temporal.filter(|_| step > 0 || self.settings.optimizer == OptimizerKind::Lbfgs);
+            match turns.depth(step) {
+                Depth::Whole => canvas.step(temporal)?,
+                Depth::Deep => canvas.deep_step(temporal)?,
+                Depth::Shallow => canvas.shallow_step(temporal)?,
             }
         }
         carrier.spent(steps);
@@ -279,18 +283,25 @@ impl Stylizer {
         let sizes = pyramid(size);
         let levels = sizes.len();
         for (level, size) in sizes.into_iter().enumerate() {
-            let targets = self.targets(level);
+            let last = level + 1 == levels;
             let units = match self.settings.balance {
                 Balance::Strength(_) => Units::Relative,
                 Balance::Course { .. } => Units::Course,
             };
             let size = margin::around(size);
-            let mut solver = Solver::new(&self.engines, size, units, &self.settings, level + 1 == levels)?;
-            solver.set_style(targets)?;
+            let partly = if last { self.partly(size, levels) } else { Partly::Never };
+            let mut solver = Solver::new(&self.engines, size, units, &self.settings, partly)?;
+            solver.set_style(self.targets(level), level.checked_sub(1).map(|half| self.targets(half)))?;
             solver.set_weights(self.weights());
             self.canvases.push(Canvas::new(solver, size));
         }
         Ok(())
+    }
+
+    /// Which steps on the finest canvas, of this size and with so many levels, may be down a part of the objective.
+    fn partly(&self, size: Size, levels: usize) -> Partly {
+        let large = size.width.max(size.height) > LARGE && levels > 1;
+        if large && self.settings.steps <= FEW { Partly::Reduced } else { Partly::Shallow }
     }
 
     fn weights(&self) -> Weights {

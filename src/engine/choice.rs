@@ -4,7 +4,13 @@ use std::sync::Arc;
 
 use ndarray::{Array1, Array2, Array3, Array4, ArrayView3};
 
-use super::{Objective, Units, Weights, fused::FusedEngine, host::HostEngine, resident::Resident};
+use super::{
+    Objective, Units, Weights,
+    fused::FusedEngine,
+    host::HostEngine,
+    reduced::{self, Reduced},
+    resident::Resident,
+};
 use crate::{
     cost::style::StyleTarget,
     error::Result,
@@ -113,6 +119,17 @@ impl Engines {
         let runtime = self.runtime.clone().inspected(Inspection::default());
         let objective = self.kind.objective(&runtime, vgg, size, units)?;
         Ok(Some((vgg.taps.len(), objective)))
+    }
+
+    /// The whole objective on half of a picture of this size: an evaluation costs a quarter. Its style targets are those of half the
+    /// size.
+    ///
+    /// # Errors
+    /// As [`Engines::objective`], of half the size.
+    pub fn reduced(&self, size: Size, units: Units) -> Result<Box<dyn Objective + Send>> {
+        let runtime = self.runtime.clone().inspected(Inspection::default());
+        let inner = self.kind.objective(&runtime, &self.vgg, reduced::half(size), units)?;
+        Ok(Box::new(Reduced::new(inner, size)))
     }
 
     /// Whole steps on the device for pictures of this size, where that is the engine that was chosen.

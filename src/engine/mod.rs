@@ -7,6 +7,7 @@
 mod choice;
 pub mod fused;
 pub mod host;
+pub mod reduced;
 pub mod resident;
 pub mod trial;
 

@@ -72,7 +72,8 @@ impl Stylizer {
         self.style = style;
         for level in 0..self.canvases.len() {
             let targets = self.targets(level);
-            self.canvases[level].solver.set_style(targets)?;
+            let at_half = level.checked_sub(1).map(|half| self.targets(half));
+            self.canvases[level].solver.set_style(targets, at_half)?;
         }
         self.soften();
         Ok(())

@@ -37,6 +37,8 @@ pub(super) enum Solver {
         objective: Box<dyn Objective + Send>,
         /// The style cost of the first few taps alone, and how many; for a canvas whose steps may be so.
         shallow: Option<(usize, Box<dyn Objective + Send>)>,
+        /// All of it on half of the picture, likewise.
+        reduced: Option<Box<dyn Objective + Send>>,
         optimizer: Box<dyn Optimizer + Send>,
         /// Where the frame's steps began, for the temporal cost.
         start: Array3<f32>,
@@ -47,6 +49,16 @@ pub(super) enum Solver {
         /// Adam's rate.
         rate: f32,
     },
+}
+
+/// Which steps may be down a part of the objective.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Partly {
+    Never,
+    /// Some down the style cost of the shallow taps alone.
+    Shallow,
+    /// These, and the others down all of it on half of the picture.
+    Reduced,
 }
 
 /// What is to become of an optimizer's state that is on the device.
@@ -76,9 +88,9 @@ impl State for Remote {
 }
 
 impl Solver {
-    /// On the device where that is the engine, and what is asked for is what it can do: Adam, warm starts in full. With
-    /// `shallow`, steps may be down the shallow taps alone, if the optimizer takes another objective now and then as Adam does.
-    pub fn new(engines: &Engines, size: Size, units: Units, settings: &Settings, shallow: bool) -> Result<Self> {
+    /// On the device where that is the engine, and what is asked for is what it can do: Adam, warm starts in full. `partly` says
+    /// which steps may be down a part of the objective, if the optimizer takes another now and then as Adam does.
+    pub fn new(engines: &Engines, size: Size, units: Units, settings: &Settings, partly: Partly) -> Result<Self> {
         let rate = settings.rate as f32;
         let suits = settings.optimizer == OptimizerKind::Adam && settings.warm_start == WarmStart::Full;
         let resident = if suits { engines.resident(size, units)? } else { None };
@@ -91,9 +103,12 @@ impl Solver {
             OptimizerKind::Adam => Box::new(Adam::in_planes(length, size.area(), rate)),
             OptimizerKind::Lbfgs => Box::new(Lbfgs::new(length, rate)),
         };
-        let adam = settings.optimizer == OptimizerKind::Adam;
-        let shallow = if shallow && adam { engines.shallow(size, units)? } else { None };
-        Ok(Solver::Host { objective: engines.objective(size, units)?, shallow, optimizer, start: tensor::zeros(size) })
+        let partly = if settings.optimizer == OptimizerKind::Adam { partly } else { Partly::Never };
+        let shallow = if partly == Partly::Never { None } else { engines.shallow(size, units)? };
+        let reduced =
+            if partly == Partly::Reduced && shallow.is_some() { Some(engines.reduced(size, units)?) } else { None };
+        let objective = engines.objective(size, units)?;
+        Ok(Solver::Host { objective, shallow, reduced, optimizer, start: tensor::zeros(size) })
     }
 
     /// The optimizer's state.
@@ -109,11 +124,15 @@ impl Solver {
         matches!(self, Solver::Device { remote, .. } if !remote.anew)
     }
 
-    pub fn set_style(&mut self, targets: Vec<StyleTarget>) -> Result<()> {
+    /// The targets for the canvas's size, and for half of it where there is a level of that size.
+    pub fn set_style(&mut self, targets: Vec<StyleTarget>, at_half: Option<Vec<StyleTarget>>) -> Result<()> {
         match self {
-            Solver::Host { objective, shallow, .. } => {
+            Solver::Host { objective, shallow, reduced, .. } => {
                 if let Some((taps, shallow)) = shallow {
                     shallow.set_style(targets[..*taps].to_vec());
+                }
+                if let (Some(reduced), Some(targets)) = (reduced, at_half) {
+                    reduced.set_style(targets);
                 }
                 objective.set_style(targets);
             }
@@ -124,9 +143,12 @@ impl Solver {
 
     pub fn set_weights(&mut self, weights: Weights) {
         match self {
-            Solver::Host { objective, shallow, .. } => {
+            Solver::Host { objective, shallow, reduced, .. } => {
                 if let Some((_, shallow)) = shallow {
                     shallow.set_weights(Weights { content: 0.0, ..weights });
+                }
+                if let Some(reduced) = reduced {
+                    reduced.set_weights(weights);
                 }
                 objective.set_weights(weights);
             }
@@ -162,9 +184,20 @@ impl Canvas {
         }
     }
 
-    /// Takes a frame as the content of the picture, but not of steps in full: none may follow before [`Canvas::look_at`].
-    pub fn glance_at(&mut self, frame: ArrayView3<f32>) {
-        self.content.assign(&frame);
+    /// Takes a frame as the content of the picture and of [`Canvas::deep_step`], where `deep`; no [`Canvas::step`] may follow
+    /// before [`Canvas::look_at`].
+    pub fn glance_at(&mut self, frame: ArrayView3<f32>, deep: bool) -> Result<()> {
+        match &mut self.solver {
+            Solver::Host { reduced: Some(reduced), .. } if deep => {
+                self.content.assign(&frame);
+                reduced.set_content(frame)
+            }
+            _ if deep => self.look_at(frame),
+            _ => {
+                self.content.assign(&frame);
+                Ok(())
+            }
+        }
     }
 
     /// The steps that follow start from here, after the motion that was `seen`: from the canvas's picture, or where
@@ -205,6 +238,17 @@ impl Canvas {
                 let losses = Some(&mut self.losses);
                 descend(&mut **objective, &mut **optimizer, &mut self.picture, start, temporal, losses)
             }
+        }
+    }
+
+    /// The same on half of the picture; in full where the solver does not do that.
+    pub fn deep_step(&mut self, temporal: Option<(f64, &[f32])>) -> Result<()> {
+        match &mut self.solver {
+            Solver::Host { reduced: Some(objective), optimizer, start, .. } => {
+                let losses = Some(&mut self.losses);
+                descend(&mut **objective, &mut **optimizer, &mut self.picture, start, temporal, losses)
+            }
+            _ => self.step(temporal),
         }
     }
 

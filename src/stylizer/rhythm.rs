@@ -3,7 +3,7 @@
 //! A painting's large figures, in the deep layers, change little from frame to frame, and what a frame shows comes with the
 //! painted difference. So only every second step goes down `alpha J_content + beta J_style` in full; the ones between go down the
 //! style cost of the shallow taps, which keeps strokes and colours, for less than half of the time. Where most of the picture rests, every
-//! fourth does.
+//! fourth does. Those in full are taken on half of a large picture: large figures need no more.
 //!
 //! Not in the papers. Every step is in full for the first frame, after a change of style, by L-BFGS, on devices other than the CPU, and
 //! where pictures are too large or nothing is shallow ([`crate::engine::Engines::shallow`]).
@@ -25,6 +25,17 @@ pub(super) struct Rhythm {
     since: usize,
 }
 
+/// How deep a step goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Depth {
+    /// Down the style cost of the shallow taps.
+    Shallow,
+    /// Down all of the objective, on half of the picture where that is done.
+    Deep,
+    /// Down all of the objective, on the whole picture.
+    Whole,
+}
+
 /// How deep the steps of a frame go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Turns {
@@ -33,14 +44,20 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// Whether the step of this number goes down the whole objective.
-    pub fn is_full(self, step: usize) -> bool {
-        (self.since + step + 1).is_multiple_of(self.apart)
+    /// Of the step of this number.
+    pub fn depth(self, step: usize) -> Depth {
+        if self.apart == 1 {
+            Depth::Whole
+        } else if (self.since + step + 1).is_multiple_of(self.apart) {
+            Depth::Deep
+        } else {
+            Depth::Shallow
+        }
     }
 
-    /// Whether any of the first `steps` does.
-    pub fn any_full(self, steps: usize) -> bool {
-        (0..steps).any(|step| self.is_full(step))
+    /// Of the deepest of the first `steps`.
+    pub fn deepest(self, steps: usize) -> Depth {
+        (0..steps).map(|step| self.depth(step)).max().unwrap_or(Depth::Shallow)
     }
 }
 
@@ -99,7 +116,9 @@ mod tests {
     fn run(rhythm: &mut Rhythm, frames: usize, steps: usize, every: usize, at_rest: f32) -> String {
         let frame = |_| match rhythm.next(steps, every, Some(at_rest)) {
             (0, _) => ".".to_owned(),
-            (steps, turns) => (0..steps).map(|step| if turns.is_full(step) { '1' } else { '0' }).collect(),
+            (steps, turns) => {
+                (0..steps).map(|step| if turns.depth(step) > Depth::Shallow { '1' } else { '0' }).collect()
+            }
         };
         (0..frames).map(frame).collect::<Vec<_>>().join(" ")
     }
@@ -122,14 +141,14 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_knows_whether_any_of_its_steps_is_in_full() {
+    fn a_frame_knows_how_deep_its_steps_go() {
         let mut rhythm = Rhythm::new();
         rhythm.begin();
-        for any in [false, true, false, true] {
+        for deepest in [Depth::Shallow, Depth::Deep, Depth::Shallow, Depth::Deep] {
             let (steps, turns) = rhythm.next(2, 1, Some(0.9));
-            assert_eq!(turns.any_full(steps), any);
+            assert_eq!(turns.deepest(steps), deepest);
         }
-        assert!(!rhythm.next(1, 2, None).1.any_full(0), "a frame without a step");
+        assert_eq!(rhythm.next(1, 2, None).1.deepest(0), Depth::Shallow, "a frame without a step");
     }
 
     #[test]
@@ -138,7 +157,7 @@ mod tests {
         rhythm.begin();
         for _ in 0..3 {
             let (steps, turns) = rhythm.next(2, 1, None);
-            assert!((0..steps).all(|step| turns.is_full(step)));
+            assert!((0..steps).all(|step| turns.depth(step) == Depth::Whole));
         }
     }
 
