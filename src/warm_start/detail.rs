@@ -30,7 +30,7 @@ impl Past {
     pub(super) fn set_detail(&mut self, seen: &Seen, rate: f32) {
         let Detail { reliable, doubtful, smoothed, outlived } = self.detail;
         // More steps a frame paint over what does not fit, and need no fresh start for it.
-        let alone = rate.max(1.0).powi(-2);
+        let alone = rate.max(1.0).recip();
         let (doubtful, smoothed) = (alone * doubtful, alone * smoothed);
         let planes = self.cover.iter_mut().zip(&mut self.softness).zip(&self.stale);
         for ((((cover, softness), stale), mask), still) in planes.zip(seen.mask).zip(seen.still) {

@@ -28,9 +28,6 @@ const KEPT_MOMENTUM: f32 = 0.15;
 /// finite: a still scene comes to rest.
 const REST: f32 = 60.0;
 
-/// How much of the shortening of steps, where a frame takes several, what moves and what is fresh gets (an exponent).
-const HASTE: f32 = 0.55;
-
 impl Past {
     /// How much of the optimizer's momentum goes along.
     pub(super) fn set_momentum(&mut self, seen: &Seen) {
@@ -43,15 +40,13 @@ impl Past {
     pub(super) fn set_gains(&mut self, seen: &Seen, optimizer: &mut dyn State, rate: f32) {
         let Some(gains) = optimizer.gains() else { return };
         let pace = self.pace;
-        // More steps a frame are shorter ones: what a frame may change at rest grows with their root, elsewhere faster.
+        // More steps a frame are shorter ones: what a frame may change grows with their root.
         let share = rate.sqrt().recip();
-        let hasty = share.powf(HASTE).max(share);
-        let (fresh, moving, resting) = (hasty * pace.fresh, hasty * pace.moving, share * pace.resting);
         for plane in gains.chunks_exact_mut(self.size.area()) {
             for ((gain, age), still) in plane.iter_mut().zip(&self.age).zip(seen.still) {
-                let resting = resting * (REST / (REST + age)).powi(2);
-                let old = moving + (resting - moving) * still;
-                *gain = old + (fresh - old) * (-age / pace.ripening).exp();
+                let resting = pace.resting * (REST / (REST + age)).powi(2);
+                let old = pace.moving + (resting - pace.moving) * still;
+                *gain = share * (old + (pace.fresh - old) * (-age / pace.ripening).exp());
             }
         }
     }
