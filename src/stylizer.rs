@@ -43,7 +43,8 @@ pub struct Painting {
 const NOISE: f32 = 0.02;
 /// No level of the pyramid has a shorter side than this many pixels.
 const COARSEST: usize = 64;
-/// Where the longer side has more pixels than this and a frame gets so few steps, those in full are taken on half of the picture.
+/// Where the canvas's longer side, margin included, has more pixels than this and a frame gets so few steps, those in full are taken
+/// on half of the picture.
 const LARGE: usize = 520;
 const FEW: usize = 2;
 /// Levels of the first frame's pyramid, each half as large as the one after it.

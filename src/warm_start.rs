@@ -11,6 +11,8 @@
 //! for each pixel the age of its paint: fresh paint takes large steps until it looks like the rest, old paint small ones so
 //! that it does not crawl.
 
+use std::thread;
+
 mod detail;
 mod long_term;
 mod pace;
@@ -24,8 +26,6 @@ pub use pace::Pace;
 pub(crate) use paint::FINE;
 use paint::Paint;
 use past::Past;
-
-use std::thread;
 
 use crate::{error::Result, frame::Size, motion::Seen, optim::State};
 
@@ -147,15 +147,13 @@ impl Carrier {
         Ok(())
     }
 
-    /// Takes paint, its past and the optimizer's state along the motion, and settles what of fine detail shows. The paint has a thread of its own.
+    /// Takes paint, its past and the optimizer's state along the motion, and settles what of fine detail shows. The paint has a
+    /// thread of its own.
     fn follow(&mut self, rate: f32, seen: &Seen, optimizer: &mut dyn State) {
         let Carrier { size, paint, past, .. } = self;
         thread::scope(|scope| {
             scope.spawn(|| paint.follow(seen.backward));
-            past.carry(seen);
-            past.find_stale(seen);
-            past.set_detail(seen, rate);
-            past.set_momentum(seen);
+            past.follow(seen, rate);
         });
         let Past { luma, cover, softness, momentum, bundle, .. } = past;
         thread::scope(|scope| {
@@ -171,10 +169,7 @@ impl Carrier {
     /// As [`Carrier::carry`] in the manner of [`WarmStart::Full`] where the device moves picture and state: the pace alone.
     pub fn pace(&mut self, rate: f32, seen: &Seen, state: &mut dyn State) {
         self.mask.copy_from_slice(seen.mask);
-        self.past.carry(seen);
-        self.past.find_stale(seen);
-        self.past.set_detail(seen, rate);
-        self.past.set_momentum(seen);
+        self.past.follow(seen, rate);
         self.past.set_gains(seen, state, rate);
     }
 

@@ -67,6 +67,14 @@ impl Past {
         self.forgotten = true;
     }
 
+    /// Goes along with the paint to the frame that was `seen`, which takes `rate` steps, and finds what follows for it.
+    pub fn follow(&mut self, seen: &Seen, rate: f32) {
+        self.carry(seen);
+        self.find_stale(seen);
+        self.set_detail(seen, rate);
+        self.set_momentum(seen);
+    }
+
     /// The age of the paint, and what it was made for, go along with the paint; it counts as younger where the motion is not reliable.
     pub fn carry(&mut self, seen: &Seen) {
         let mut past: Vec<&mut [f32]> = self.made_for.chunks_exact_mut(self.size.area()).collect();
