@@ -1,9 +1,9 @@
-//! One source, two machine codes: hot loops are compiled for plain x86-64 (or any other processor) and once more for
-//! AVX2, and the better one is chosen when they run.
+//! One source, several machine codes: hot loops are compiled for plain x86-64 (or any other processor), once more for
+//! AVX2 and once for AVX-512, and the widest that the processor has is chosen when they run.
 //!
-//! The bodies use no fused multiply-add and fix their order of summation, so both give the same bits.
+//! The bodies use no fused multiply-add and fix their order of summation, so all give the same bits.
 
-/// Defines a function whose body is compiled twice, see the module's text. What the body calls must be
+/// Defines a function whose body is compiled for each [`Width`], see the module's text. What the body calls must be
 /// `#[inline(always)]` to profit.
 macro_rules! wide {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block) => {
@@ -15,14 +15,24 @@ macro_rules! wide {
 
             #[cfg(target_arch = "x86_64")]
             {
+                use $crate::motion::dispatch::{Width, width};
+
                 #[target_feature(enable = "avx2")]
                 #[allow(clippy::too_many_arguments)]
                 fn avx2($($arg: $ty),*) {
                     body($($arg),*)
                 }
-                if $crate::motion::dispatch::has_avx2() {
-                    // SAFETY: the processor has just been seen to have AVX2.
-                    return unsafe { avx2($($arg),*) };
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+                #[allow(clippy::too_many_arguments)]
+                fn avx512($($arg: $ty),*) {
+                    body($($arg),*)
+                }
+                match width() {
+                    // SAFETY: the processor has just been seen to have these.
+                    Width::Avx512 => return unsafe { avx512($($arg),*) },
+                    // SAFETY: and so here.
+                    Width::Avx2 => return unsafe { avx2($($arg),*) },
+                    Width::Plain => {}
                 }
             }
             body($($arg),*)
@@ -31,17 +41,49 @@ macro_rules! wide {
 }
 pub(crate) use wide;
 
+/// What bodies are compiled for, the narrowest first.
 #[cfg(target_arch = "x86_64")]
-pub(crate) fn has_avx2() -> bool {
-    #[cfg(test)]
-    if PLAIN.get() {
-        return false;
-    }
-    std::arch::is_x86_feature_detected!("avx2")
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Width {
+    Plain,
+    Avx2,
+    Avx512,
 }
 
-#[cfg(test)]
+/// The widest that this processor has.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn width() -> Width {
+    use std::arch::is_x86_feature_detected as has;
+    #[cfg(test)]
+    let limit = LIMIT.get();
+    #[cfg(not(test))]
+    let limit = Width::Avx512;
+    if limit >= Width::Avx512 && has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") {
+        Width::Avx512
+    } else if limit >= Width::Avx2 && has!("avx2") {
+        Width::Avx2
+    } else {
+        Width::Plain
+    }
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
 thread_local! {
-    /// Makes this thread take the plain code, so that tests can compare the two.
-    pub(super) static PLAIN: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    /// This thread takes nothing wider, so that tests can compare.
+    static LIMIT: std::cell::Cell<Width> = const { std::cell::Cell::new(Width::Avx512) };
+}
+
+/// What `make` gives on this thread with the code of each width that this processor has, the plain one first.
+#[cfg(test)]
+pub(super) fn in_each_width<T>(mut make: impl FnMut() -> T) -> Vec<T> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let widest = width();
+        let widths = [Width::Plain, Width::Avx2, Width::Avx512].into_iter().filter(|&width| width <= widest);
+        let made = widths.map(|width| (LIMIT.set(width), make()).1).collect();
+        LIMIT.set(Width::Avx512);
+        made
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    vec![make()]
 }
