@@ -12,7 +12,7 @@ pub const SIDE: usize = 8;
 const AREA: f32 = (SIDE * SIDE) as f32;
 /// Added to the Hessian's diagonal, per pixel: keeps flat patches where they started.
 const DAMPING: f32 = 2.0 * AREA;
-/// A step below this many pixels ends a patch's search.
+/// Steps shorter than this many pixels are not worth a look at where they lead.
 const SMALL_STEP: f32 = 0.02;
 
 /// Patches at regular distances, the last of each row and column flush with the border.
@@ -25,6 +25,8 @@ pub struct Grid {
     pub v: Vec<f32>,
     start: Vec<(f32, f32)>,
     templates: Vec<Template>,
+    /// What is left there; None where that has not been looked at.
+    residuals: Vec<Option<Residual>>,
 }
 
 /// What a patch of the first image contributes to every step of its search.
@@ -38,6 +40,7 @@ struct Template {
 }
 
 /// Sums over a patch: the residual's, its square's (mean-free), and its products with the gradients (mean-free).
+#[derive(Clone, Copy)]
 struct Residual {
     squared: f32,
     x: f32,
@@ -53,7 +56,8 @@ impl Grid {
         let (xs, ys) = (edges(size.width), edges(size.height));
         let count = xs.len() * ys.len();
         let (u, v) = (vec![0.0; count], vec![0.0; count]);
-        Grid { xs, ys, u, v, start: vec![(0.0, 0.0); count], templates: vec![Template::default(); count] }
+        let (start, templates) = (vec![(0.0, 0.0); count], vec![Template::default(); count]);
+        Grid { xs, ys, u, v, start, templates, residuals: vec![None; count] }
     }
 
     /// Searches every patch of `a` in `b`, starting from the dense field `prior`.
@@ -66,6 +70,7 @@ impl Grid {
                 let index = j * self.xs.len() + i;
                 (self.u[index], self.v[index]) = (prior.u[center], prior.v[center]);
                 self.start[index] = (prior.u[center], prior.v[center]);
+                self.residuals[index] = None;
             }
         }
         sweep(self, a, b, steps);
@@ -105,7 +110,10 @@ fn visit(grid: &mut Grid, a: &Level, b: &Level, at: (usize, usize), near: [Optio
     let (x, y) = (grid.xs[at.0], grid.ys[at.1]);
     let template = grid.templates[index];
     let (mut u, mut v) = (grid.u[index], grid.v[index]);
-    let mut best = residual(a, b, &template, x, y, u, v);
+    let mut best = match grid.residuals[index] {
+        Some(residual) => residual,
+        None => residual(a, b, &template, x, y, u, v),
+    };
     for other in near.into_iter().flatten() {
         let (nu, nv) = (grid.u[other], grid.v[other]);
         // The same place again needs no look.
@@ -120,21 +128,21 @@ fn visit(grid: &mut Grid, a: &Level, b: &Level, at: (usize, usize), near: [Optio
     for _ in 0..steps {
         let [xx, xy, yy] = template.inverse;
         let (du, dv) = (xx * best.x + xy * best.y, xy * best.x + yy * best.y);
+        if du.abs() + dv.abs() < SMALL_STEP {
+            break;
+        }
         let found = residual(a, b, &template, x, y, u - du, v - dv);
         if found.squared >= best.squared {
             break;
         }
         (u, v, best) = (u - du, v - dv, found);
-        if du.abs() + dv.abs() < SMALL_STEP {
-            break;
-        }
     }
     let (su, sv) = grid.start[index];
     // A patch that left the place where the coarser level saw it has slid along something else.
     if (u - su).abs().max((v - sv).abs()) <= SIDE as f32 {
-        (grid.u[index], grid.v[index]) = (u, v);
+        (grid.u[index], grid.v[index], grid.residuals[index]) = (u, v, Some(best));
     } else {
-        (grid.u[index], grid.v[index]) = (su, sv);
+        (grid.u[index], grid.v[index], grid.residuals[index]) = (su, sv, None);
     }
 }
 
