@@ -3,53 +3,92 @@
 use super::dispatch::wide;
 use crate::frame::Size;
 
-/// Pixels whose sums stay in registers.
-const ABREAST: usize = 32;
+/// Rows after which sums down the columns begin anew: between, each is the last one's with a row more and a row less, and what
+/// rounding leaves adds up.
+const ANEW: usize = 16;
+
+/// Means of a plane over squares of side `2 radius + 1`, the border repeated. `scratch` is a buffer.
+pub(crate) fn box_mean(from: &[f32], out: &mut [f32], scratch: &mut Vec<f32>, size: Size, radius: usize) {
+    means(from, out, scratch, size, radius, None);
+}
+
+/// The same in the rows in which something of `wanted`, (h, w), is not zero; the others are left as they are.
+pub(crate) fn box_mean_where(
+    wanted: &[f32],
+    from: &[f32],
+    out: &mut [f32],
+    scratch: &mut Vec<f32>,
+    size: Size,
+    radius: usize,
+) {
+    means(from, out, scratch, size, radius, Some(wanted));
+}
 
 wide! {
-    /// Means of a plane over squares of side `2 radius + 1`, the border repeated. `row` is a buffer.
-    pub(crate) fn box_mean(from: &[f32], out: &mut [f32], row: &mut Vec<f32>, size: Size, radius: usize) {
-        let Size { width, height } = size;
-        let share = 1.0 / ((2 * radius + 1) * (2 * radius + 1)) as f32;
-        row.resize(width + 2 * radius, 0.0);
-        for (y, out) in out.chunks_exact_mut(width.max(1)).enumerate() {
-            // Down the columns around this row, which is then continued to either side.
-            for x in (0..width).step_by(ABREAST) {
-                let count = (width - x).min(ABREAST);
-                let mut sums = [0.0; ABREAST];
-                for near in 0..=2 * radius {
-                    let near = (y + near).saturating_sub(radius).min(height - 1);
-                    add(&mut sums, &from[near * width + x..], count);
-                }
-                row[radius + x..][..count].copy_from_slice(&sums[..count]);
+    fn means(from: &[f32], out: &mut [f32], scratch: &mut Vec<f32>, size: Size, radius: usize, wanted: Option<&[f32]>) {
+        let width = size.width.max(1);
+        let side = 2 * radius + 1;
+        let share = 1.0 / (side * side) as f32;
+        scratch.resize(3 * (width + 2 * radius), 0.0);
+        let (columns, runs) = scratch.split_at_mut(width + 2 * radius);
+        // The row whose columns have been summed up last.
+        let mut summed = None;
+        for (y, out) in out.chunks_exact_mut(width).enumerate() {
+            if wanted.is_some_and(|wanted| wanted[y * width..][..width].iter().all(|&wanted| wanted == 0.0)) {
+                continue;
             }
-            let (first, last) = (row[radius], row[radius + width - 1]);
-            row[..radius].fill(first);
-            row[radius + width..].fill(last);
-            for x in (0..width).step_by(ABREAST) {
-                let count = (width - x).min(ABREAST);
-                let mut sums = [0.0; ABREAST];
-                for near in 0..=2 * radius {
-                    add(&mut sums, &row[x + near..], count);
-                }
-                for (out, sum) in out[x..x + count].iter_mut().zip(&sums) {
-                    *out = share * sum;
-                }
-            }
+            let follows = y % ANEW > 0 && summed == Some(y - 1);
+            down(&mut columns[radius..][..width], from, y, radius, follows);
+            summed = Some(y);
+            let (first, last) = (columns[radius], columns[radius + width - 1]);
+            columns[..radius].fill(first);
+            columns[radius + width..].fill(last);
+            across(columns, runs, out, side);
+            out.iter_mut().for_each(|mean| *mean *= share);
         }
     }
 }
 
-/// Adds the first `count` values.
+/// Sums down the columns around a row, which `follows` the one that they are of now.
 #[inline(always)]
-fn add(sums: &mut [f32; ABREAST], values: &[f32], count: usize) {
-    match values.first_chunk::<ABREAST>() {
-        Some(values) if count == ABREAST => {
-            for i in 0..ABREAST {
-                sums[i] += values[i];
-            }
+fn down(sums: &mut [f32], from: &[f32], y: usize, radius: usize, follows: bool) {
+    let width = sums.len();
+    let last = from.len() / width - 1;
+    // The row that is so many below the first of those around.
+    let row = |below: usize| &from[(y + below).saturating_sub(radius).min(last) * width..][..width];
+    if follows {
+        let gone = &from[(y - 1).saturating_sub(radius) * width..][..width];
+        for ((sum, come), gone) in sums.iter_mut().zip(row(2 * radius)).zip(gone) {
+            *sum += come - gone;
         }
-        _ => sums.iter_mut().zip(&values[..count]).for_each(|(sum, value)| *sum += value),
+    } else {
+        sums.copy_from_slice(row(0));
+        for below in 1..=2 * radius {
+            sums.iter_mut().zip(row(below)).for_each(|(sum, value)| *sum += value);
+        }
+    }
+}
+
+/// Sums of `count` values from each on, of runs of one, two, four and so on: as many as `count` has bits, not as it says.
+#[inline(always)]
+fn across(values: &[f32], runs: &mut [f32], out: &mut [f32], count: usize) {
+    let (mut run, mut twice) = runs.split_at_mut(values.len());
+    run.copy_from_slice(values);
+    out.fill(0.0);
+    // Of the length of a run, and of what is summed up already.
+    let (mut length, mut done) = (1, 0);
+    while length <= count {
+        if count & length > 0 {
+            out.iter_mut().zip(&run[done..]).for_each(|(sum, run)| *sum += run);
+            done += length;
+        }
+        // Those that reach over the end are of no use.
+        let (here, there) = (&run[..run.len() - length], &run[length..]);
+        for ((twice, here), there) in twice.iter_mut().zip(here).zip(there) {
+            *twice = here + there;
+        }
+        (run, twice) = (twice, run);
+        length *= 2;
     }
 }
 
@@ -59,8 +98,13 @@ mod tests {
 
     #[test]
     fn it_is_the_mean_of_the_square_with_the_border_repeated() {
-        for (size, radius) in [(Size::new(5, 7), 1), (Size::new(70, 9), 4), (Size::new(3, 2), 5), (Size::new(33, 1), 2)]
-        {
+        for (size, radius) in [
+            (Size::new(5, 7), 1),
+            (Size::new(70, 9), 4),
+            (Size::new(3, 2), 5),
+            (Size::new(33, 1), 2),
+            (Size::new(9, 40), 2),
+        ] {
             let mut random = fastrand::Rng::with_seed(size.width as u64);
             let plane: Vec<f32> = (0..size.area()).map(|_| random.f32()).collect();
             let mut out = vec![0.0; size.area()];
@@ -77,6 +121,26 @@ mod tests {
                 let expected = sum / ((2 * radius + 1) as f32).powi(2);
                 assert!((found - expected).abs() < 1e-5, "{size}, radius {radius}, ({x}, {y}): {found} for {expected}");
             }
+        }
+    }
+
+    #[test]
+    fn where_it_is_wanted_it_is_the_same() {
+        let (size, radius) = (Size::new(150, 12), 4);
+        let mut random = fastrand::Rng::with_seed(1);
+        let plane: Vec<f32> = (0..size.area()).map(|_| random.f32()).collect();
+        let mut everywhere = vec![0.0; size.area()];
+        box_mean(&plane, &mut everywhere, &mut Vec::new(), size, radius);
+        for wanted in [0..1, 149..150, 70..71, 30..34, 3..140] {
+            let mut mask = vec![0.0; size.area()];
+            mask[5 * size.width..][wanted.clone()].fill(0.3);
+            // What is left in the buffer from another picture counts for nothing.
+            let (mut out, mut scratch) = (vec![7.0; size.area()], vec![f32::NAN; 3 * (size.width + 2 * radius)]);
+            box_mean_where(&mask, &plane, &mut out, &mut scratch, size, radius);
+            let (row, others) = (5 * size.width..6 * size.width, 6 * size.width..size.area());
+            let apart = out[row.clone()].iter().zip(&everywhere[row]).map(|(a, b)| (a - b).abs());
+            assert!(apart.fold(0.0, f32::max) < 1e-6, "{wanted:?}");
+            assert!(out[others].iter().all(|&left| left == 7.0));
         }
     }
 }

@@ -1,7 +1,10 @@
 //! How fast each pixel may change: fresh paint by long steps, old paint by short ones, paint at rest hardly at all.
 
 use super::{Past, trust};
-use crate::{motion::Seen, optim::State};
+use crate::{
+    motion::{Seen, dispatch::wide},
+    optim::State,
+};
 
 /// Numbers of [`WarmStart::Full`](super::WarmStart::Full): factors on the optimizer's rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,13 +30,13 @@ const KEPT_MOMENTUM: f32 = 0.15;
 /// Steps at rest after which paint is a quarter as fast as when it came to rest. The square makes all that it will ever move
 /// finite: a still scene comes to rest.
 const REST: f32 = 60.0;
+/// Times of ripening after which paint is ripe: e to the minus 12 is not worth its exponential.
+const RIPE: f32 = 12.0;
 
 impl Past {
     /// How much of the optimizer's momentum goes along.
     pub(super) fn set_momentum(&mut self, seen: &Seen) {
-        for (momentum, mask) in self.momentum.iter_mut().zip(seen.mask) {
-            *momentum = KEPT_MOMENTUM + (1.0 - KEPT_MOMENTUM) * trust(*mask);
-        }
+        momentum(&mut self.momentum, seen.mask);
     }
 
     /// The factor on each pixel's rate, from the age of its paint; `rate` is steps a frame.
@@ -46,7 +49,9 @@ impl Past {
             for ((gain, age), still) in plane.iter_mut().zip(&self.age).zip(seen.still) {
                 let resting = pace.resting * (REST / (REST + age)).powi(2);
                 let old = pace.moving + (resting - pace.moving) * still;
-                *gain = share * (old + (pace.fresh - old) * (-age / pace.ripening).exp());
+                let times = age / pace.ripening;
+                let fresh = if times < RIPE { (-times).exp() } else { 0.0 };
+                *gain = share * (old + (pace.fresh - old) * fresh);
             }
         }
     }
@@ -55,6 +60,20 @@ impl Past {
 /// Leaves the optimizer that much of its momentum at each pixel.
 pub(super) fn keep_momentum(kept: &[f32], optimizer: &mut dyn State) {
     for plane in optimizer.momentum().into_iter().flat_map(|vector| vector.chunks_exact_mut(kept.len())) {
+        scale(plane, kept);
+    }
+}
+
+wide! {
+    fn momentum(momentum: &mut [f32], mask: &[f32]) {
+        for (momentum, mask) in momentum.iter_mut().zip(mask) {
+            *momentum = KEPT_MOMENTUM + (1.0 - KEPT_MOMENTUM) * trust(*mask);
+        }
+    }
+}
+
+wide! {
+    fn scale(plane: &mut [f32], kept: &[f32]) {
         plane.iter_mut().zip(kept).for_each(|(value, kept)| *value *= kept);
     }
 }

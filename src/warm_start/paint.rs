@@ -2,7 +2,7 @@
 
 use crate::{
     frame::Size,
-    motion::{FlowField, Plane, SplineWarp, box_mean::box_mean, dispatch::wide},
+    motion::{FlowField, Plane, SplineWarp, box_mean::box_mean_where, dispatch::wide},
 };
 
 /// What differs from its mean over a square of side `2 FINE + 1` pixels is fine detail.
@@ -19,9 +19,9 @@ pub(super) struct Paint {
     before: Plane,
     residual: Vec<f32>,
     splines: SplineWarp,
-    /// Scratch: (h, w), a row.
+    /// Scratch: (h, w), and the means' own.
     coarse: Vec<f32>,
-    row: Vec<f32>,
+    sums: Vec<f32>,
 }
 
 impl Paint {
@@ -36,7 +36,7 @@ impl Paint {
             residual: plane(),
             splines: SplineWarp::new(size),
             coarse: plane(),
-            row: Vec::new(),
+            sums: Vec::new(),
         }
     }
 
@@ -61,7 +61,7 @@ impl Paint {
     /// Takes from what was carried its own fine detail, as far as `softness`, (h, w), says.
     pub fn soften(&mut self, softness: &[f32]) {
         for carried in self.carried.chunks_exact_mut(self.size.area()) {
-            box_mean(carried, &mut self.coarse, &mut self.row, self.size, FINE);
+            box_mean_where(softness, carried, &mut self.coarse, &mut self.sums, self.size, FINE);
             blur(carried, &self.coarse, softness);
         }
     }
@@ -69,14 +69,9 @@ impl Paint {
     /// Takes from what was carried the fine detail that the frame, of this `luma`, has and the motion does not explain, as far as the
     /// paint covers it. In luma alone: in colour there is little.
     pub fn cover_detail(&mut self, luma: &[f32], cover: &[f32]) {
-        self.residual.iter_mut().zip(luma).for_each(|(residual, luma)| *residual = luma - *residual);
-        box_mean(&self.residual, &mut self.coarse, &mut self.row, self.size, FINE);
-        for ((residual, coarse), cover) in self.residual.iter_mut().zip(&self.coarse).zip(cover) {
-            *residual = cover * (*residual - coarse);
-        }
-        for carried in self.carried.chunks_exact_mut(self.size.area()) {
-            carried.iter_mut().zip(&self.residual).for_each(|(d, covered)| *d -= covered);
-        }
+        take_from(luma, &mut self.residual);
+        box_mean_where(cover, &self.residual, &mut self.coarse, &mut self.sums, self.size, FINE);
+        self::cover(&mut self.carried, &self.residual, &self.coarse, cover);
     }
 
     /// The frame with what was carried on it.
@@ -90,6 +85,24 @@ wide! {
     fn blur(plane: &mut [f32], coarse: &[f32], softness: &[f32]) {
         for ((d, coarse), softness) in plane.iter_mut().zip(coarse).zip(softness) {
             *d += softness * (coarse - *d);
+        }
+    }
+}
+
+wide! {
+    /// `whole - part`, in place of the part.
+    fn take_from(whole: &[f32], part: &mut [f32]) {
+        part.iter_mut().zip(whole).for_each(|(part, whole)| *part = whole - *part);
+    }
+}
+
+wide! {
+    /// Takes what is fine of a plane from several, as far as it is covered.
+    fn cover(carried: &mut [f32], plane: &[f32], coarse: &[f32], cover: &[f32]) {
+        for carried in carried.chunks_exact_mut(plane.len()) {
+            for ((d, (value, coarse)), cover) in carried.iter_mut().zip(plane.iter().zip(coarse)).zip(cover) {
+                *d -= cover * (value - coarse);
+            }
         }
     }
 }

@@ -33,9 +33,9 @@ pub(super) struct Past {
     pub luma: Plane,
     /// Moves what belongs to pixels, the optimizer's state too.
     pub bundle: BundleWarp,
-    /// Scratch: (h, w), a row.
+    /// Scratch: (h, w), and the means' own.
     pub coarse: Vec<f32>,
-    pub row: Vec<f32>,
+    pub sums: Vec<f32>,
 }
 
 impl Past {
@@ -57,7 +57,7 @@ impl Past {
             luma: Plane::new(size),
             bundle: BundleWarp::new(size),
             coarse: plane(),
-            row: Vec::new(),
+            sums: Vec::new(),
         }
     }
 

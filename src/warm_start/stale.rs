@@ -35,7 +35,7 @@ impl Past {
         gradient(self.luma.data(), &mut self.coarse, self.size);
         let planes = seen.frame.chunks_exact(self.size.area()).chain([&self.coarse[..]]);
         for ((out, plane), near) in self.looks.chunks_exact_mut(self.size.area()).zip(planes).zip(NEAR) {
-            box_mean(plane, out, &mut self.row, self.size, near);
+            box_mean(plane, out, &mut self.sums, self.size, near);
         }
         if std::mem::take(&mut self.forgotten) {
             self.made_for.copy_from_slice(&self.looks);
