@@ -215,10 +215,12 @@ impl Stylizer {
             depth => canvas.glance_at(frame, depth == Depth::Deep)?,
         }
         let temporal = (self.settings.temporal > 0.0).then_some((self.settings.temporal, carrier.mask()));
-        canvas.start(seen, [carrier.cover(), carrier.softness(), carrier.momentum()], on_device)?;
+        // Adam's first step looks where the frame started, at the temporal cost's minimum.
+        let first_held = if self.settings.optimizer == OptimizerKind::Adam { 1 } else { 0 };
+        let held = temporal.is_some() && steps > first_held;
+        canvas.start(seen, [carrier.cover(), carrier.softness(), carrier.momentum()], on_device, held)?;
         for step in 0..steps {
-            // Adam's first step looks where the frame started, at the temporal cost's minimum.
-            let temporal = temporal.filter(|_| step > 0 || self.settings.optimizer == OptimizerKind::Lbfgs);
+            let temporal = temporal.filter(|_| step >= first_held);
             match turns.depth(step) {
                 Depth::Whole => canvas.step(temporal)?,
                 Depth::Deep => canvas.deep_step(temporal)?,

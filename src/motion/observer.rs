@@ -10,7 +10,6 @@ use crate::{error::Result, frame::Size};
 /// taken to look as it did before, to the bit. What is still is so judged against the moment it came to rest, and slow
 /// motion or a slow change of light shows as soon as it has added up to something.
 pub struct Observer {
-    size: Size,
     flow: DisFlow,
     reliability: Reliability,
     cuts: SceneCut,
@@ -59,7 +58,6 @@ impl Observer {
         let scale = Scale::new(size, flow.longest);
         let small = scale.small();
         Observer {
-            size,
             flow: DisFlow::new(small, flow),
             reliability: Reliability::new(small, reliability),
             cuts: SceneCut::new(),
@@ -93,11 +91,11 @@ impl Observer {
             self.scale.enlarge_flow(&pair.backward, &mut self.backward);
             rest(&mut self.backward, &self.still);
         }
-        self.before.copy_from_slice(&self.held);
+        std::mem::swap(&mut self.before, &mut self.held);
         if cut {
             self.held.copy_from_slice(frame);
         } else {
-            hold(&mut self.held, frame, &self.still, self.size.area());
+            hold(&self.before, frame, &self.still, &mut self.held);
             self.rematch.replace(&self.before, &self.held, &self.mask, &mut self.backward);
         }
         self.scale.reduce(|luma| luma.set_luma(&self.held), &mut self.previous);
@@ -133,12 +131,13 @@ wide! {
 }
 
 wide! {
-    /// Lets the frame in where something changed.
-    fn hold(held: &mut [f32], frame: &[f32], still: &[f32], area: usize) {
-        for (held, frame) in held.chunks_exact_mut(area).zip(frame.chunks_exact(area)) {
-            for ((held, now), still) in held.iter_mut().zip(frame).zip(still) {
-                let blended = now + still * (*held - now);
-                *held = if *still >= 1.0 { *held } else { blended };
+    /// What was held before, with the frame let in where something changed.
+    fn hold(before: &[f32], frame: &[f32], still: &[f32], held: &mut [f32]) {
+        let planes = before.chunks_exact(still.len()).zip(frame.chunks_exact(still.len()));
+        for (held, (before, frame)) in held.chunks_exact_mut(still.len()).zip(planes) {
+            for ((held, (before, now)), still) in held.iter_mut().zip(before.iter().zip(frame)).zip(still) {
+                let blended = now + still * (before - now);
+                *held = if *still >= 1.0 { *before } else { blended };
             }
         }
     }

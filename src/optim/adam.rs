@@ -78,7 +78,26 @@ impl Adam {
 }
 
 fn sum(values: &[f32]) -> f64 {
-    values.chunks(256).map(|chunk| f64::from(chunk.iter().sum::<f32>())).sum()
+    let mut total = 0.0;
+    add(values, &mut total);
+    total
+}
+
+wide! {
+    /// Adds them all, many side by side.
+    fn add(values: &[f32], total: &mut f64) {
+        const ABREAST: usize = 32;
+        for chunk in values.chunks(16 * ABREAST) {
+            let mut sums = [0.0; ABREAST];
+            let (rows, rest) = chunk.as_chunks::<ABREAST>();
+            for row in rows {
+                for (sum, value) in sums.iter_mut().zip(row) {
+                    *sum += value;
+                }
+            }
+            *total += f64::from(sums.iter().chain(rest).sum::<f32>());
+        }
+    }
 }
 
 /// What all elements of a step have in common.

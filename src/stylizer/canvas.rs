@@ -201,10 +201,17 @@ impl Canvas {
     }
 
     /// The steps that follow start from here, after the motion that was `seen`: from the canvas's picture, or where
-    /// `on_device` from what the device makes of its own, with the `cover`, `softness` and `momentum` of [`Start`].
-    pub fn start(&mut self, seen: &Seen, [cover, softness, momentum]: [&[f32]; 3], on_device: bool) -> Result<()> {
+    /// `on_device` from what the device makes of its own, with the `cover`, `softness` and `momentum` of [`Start`]. `held` where
+    /// one of them is given a temporal cost.
+    pub fn start(
+        &mut self,
+        seen: &Seen,
+        [cover, softness, momentum]: [&[f32]; 3],
+        on_device: bool,
+        held: bool,
+    ) -> Result<()> {
         match &mut self.solver {
-            Solver::Host { start, .. } => start.assign(&self.picture),
+            Solver::Host { start, .. } if held => start.assign(&self.picture),
             Solver::Device { resident, remote, .. } if !remote.anew => {
                 resident.carry(&Start {
                     frame: self.content.view(),
@@ -219,7 +226,7 @@ impl Canvas {
                     resident.replace(self.picture.view())?;
                 }
             }
-            Solver::Device { .. } => {}
+            Solver::Host { .. } | Solver::Device { .. } => {}
         }
         Ok(())
     }
