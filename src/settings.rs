@@ -102,7 +102,7 @@ impl Default for Settings {
             first_steps: 100,
             passes: 1,
             balance: Balance::Strength(0.5),
-            tv: 20.0,
+            tv: 11.0,
             optimizer: OptimizerKind::Adam,
             rate: 0.02,
             warm_start: WarmStart::default(),

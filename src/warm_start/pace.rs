@@ -11,7 +11,7 @@ use crate::{
 pub struct Pace {
     /// For fresh paint.
     pub fresh: f32,
-    /// Steps after which that has come down to the factor of old paint, but for 1/e.
+    /// Steps, one in a frame, after which that has come down to the factor of old paint, but for 1/e.
     pub ripening: f32,
     /// For old paint that moves.
     pub moving: f32,
@@ -21,7 +21,7 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Pace { fresh: 4.8, ripening: 5.0, moving: 0.3, resting: 0.08 }
+        Pace { fresh: 6.5, ripening: 5.2, moving: 0.3, resting: 0.08 }
     }
 }
 
@@ -43,13 +43,14 @@ impl Past {
     pub(super) fn set_gains(&mut self, seen: &Seen, optimizer: &mut dyn State, rate: f32) {
         let Some(gains) = optimizer.gains() else { return };
         let pace = self.pace;
-        // More steps a frame are shorter ones: what a frame may change grows with their root.
+        // More steps a frame are shorter ones: what a frame may change grows with their root. Paint then ripens by more of them.
         let share = rate.sqrt().recip();
+        let ripening = pace.ripening * rate.sqrt().max(1.0);
         for plane in gains.chunks_exact_mut(self.size.area()) {
             for ((gain, age), still) in plane.iter_mut().zip(&self.age).zip(seen.still) {
                 let resting = pace.resting * (REST / (REST + age)).powi(2);
                 let old = pace.moving + (resting - pace.moving) * still;
-                let times = age / pace.ripening;
+                let times = age / ripening;
                 let fresh = if times < RIPE { (-times).exp() } else { 0.0 };
                 *gain = share * (old + (pace.fresh - old) * fresh);
             }
