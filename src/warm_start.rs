@@ -11,8 +11,6 @@
 //! for each pixel the age of its paint: fresh paint takes large steps until it looks like the rest, old paint small ones so
 //! that it does not crawl.
 
-use std::thread;
-
 mod detail;
 mod long_term;
 mod pace;
@@ -27,7 +25,12 @@ pub(crate) use paint::FINE;
 use paint::Paint;
 use past::Past;
 
-use crate::{error::Result, frame::Size, motion::Seen, optim::State};
+use crate::{
+    error::Result,
+    frame::Size,
+    motion::{Seen, beside::beside},
+    optim::State,
+};
 
 /// What a frame starts from. All but [`WarmStart::Full`] are there to compare with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -151,16 +154,13 @@ impl Carrier {
     /// thread of its own.
     fn follow(&mut self, rate: f32, seen: &Seen, optimizer: &mut dyn State) {
         let Carrier { size, paint, past, .. } = self;
-        thread::scope(|scope| {
-            scope.spawn(|| paint.follow(seen.backward));
-            past.follow(seen, rate);
-        });
+        beside("carry", || paint.follow(seen.backward), || past.follow(seen, rate));
         let Past { luma, cover, softness, momentum, bundle, .. } = past;
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                paint.soften(softness);
-                paint.cover_detail(luma.data(), cover);
-            });
+        let settle = || {
+            paint.soften(softness);
+            paint.cover_detail(luma.data(), cover);
+        };
+        beside("detail", settle, || {
             bundle.warp(&mut planes(optimizer, *size), seen.backward);
             pace::keep_momentum(momentum, optimizer);
         });

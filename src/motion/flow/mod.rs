@@ -13,7 +13,7 @@ use self::{densify::Dense, patch::Grid, pyramid::Pyramid, refine::Refine};
 use crate::{
     error::Result,
     frame::Size,
-    motion::{Plane, scale::enlarge_flow},
+    motion::{Plane, beside::beside, scale::enlarge_flow},
 };
 
 /// Where each pixel went: `(u, v)` to the right and down, in pixels, `height * width` values each.
@@ -184,18 +184,9 @@ impl Flow for DisFlow {
         let FlowPair { forward, backward } = &mut self.pair;
         let finest = self.settings.finest;
         if self.settings.threads > 1 {
-            std::thread::scope(|scope| {
-                let other = scope.spawn(|| past.build(previous, finest));
-                present.build(current, finest);
-                if let Err(panic) = other.join() {
-                    std::panic::resume_unwind(panic);
-                }
-            });
+            beside("pyramid", || past.build(previous, finest), || present.build(current, finest));
             let (past, present) = (&*past, &*present);
-            std::thread::scope(|scope| {
-                scope.spawn(|| onward.run(past, present, forward));
-                back.run(present, past, backward);
-            });
+            beside("flow", || onward.run(past, present, forward), || back.run(present, past, backward));
         } else {
             past.build(previous, finest);
             present.build(current, finest);
