@@ -3,7 +3,7 @@
 //!
 //! The bodies use no fused multiply-add and fix their order of summation, so all give the same bits.
 
-/// Defines a function whose body is compiled for each [`Width`], see the module's text. What the body calls must be
+/// Defines a function whose body is compiled for each [`Code`], see the module's text. What the body calls must be
 /// `#[inline(always)]` to profit.
 macro_rules! wide {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block) => {
@@ -15,7 +15,7 @@ macro_rules! wide {
 
             #[cfg(target_arch = "x86_64")]
             {
-                use $crate::motion::dispatch::{Width, width};
+                use $crate::motion::dispatch::{Code, code};
 
                 #[target_feature(enable = "avx2")]
                 #[allow(clippy::too_many_arguments)]
@@ -27,12 +27,12 @@ macro_rules! wide {
                 fn avx512($($arg: $ty),*) {
                     body($($arg),*)
                 }
-                match width() {
+                match code() {
                     // SAFETY: the processor has just been seen to have these.
-                    Width::Avx512 => return unsafe { avx512($($arg),*) },
+                    Code::Avx512 => return unsafe { avx512($($arg),*) },
                     // SAFETY: and so here.
-                    Width::Avx2 => return unsafe { avx2($($arg),*) },
-                    Width::Plain => {}
+                    Code::Avx2 => return unsafe { avx2($($arg),*) },
+                    Code::Plain => {}
                 }
             }
             body($($arg),*)
@@ -44,7 +44,7 @@ pub(crate) use wide;
 /// What bodies are compiled for, the narrowest first.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Width {
+pub(crate) enum Code {
     Plain,
     Avx2,
     Avx512,
@@ -52,36 +52,36 @@ pub(crate) enum Width {
 
 /// The widest that this processor has.
 #[cfg(target_arch = "x86_64")]
-pub(crate) fn width() -> Width {
+pub(crate) fn code() -> Code {
     use std::arch::is_x86_feature_detected as has;
     #[cfg(test)]
     let limit = LIMIT.get();
     #[cfg(not(test))]
-    let limit = Width::Avx512;
-    if limit >= Width::Avx512 && has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") {
-        Width::Avx512
-    } else if limit >= Width::Avx2 && has!("avx2") {
-        Width::Avx2
+    let limit = Code::Avx512;
+    if limit >= Code::Avx512 && has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") {
+        Code::Avx512
+    } else if limit >= Code::Avx2 && has!("avx2") {
+        Code::Avx2
     } else {
-        Width::Plain
+        Code::Plain
     }
 }
 
 #[cfg(all(test, target_arch = "x86_64"))]
 thread_local! {
     /// This thread takes nothing wider, so that tests can compare.
-    static LIMIT: std::cell::Cell<Width> = const { std::cell::Cell::new(Width::Avx512) };
+    static LIMIT: std::cell::Cell<Code> = const { std::cell::Cell::new(Code::Avx512) };
 }
 
-/// What `make` gives on this thread with the code of each width that this processor has, the plain one first.
+/// What `make` gives on this thread with each code that this processor has, the plain one first.
 #[cfg(test)]
-pub(super) fn in_each_width<T>(mut make: impl FnMut() -> T) -> Vec<T> {
+pub(super) fn in_each_code<T>(mut make: impl FnMut() -> T) -> Vec<T> {
     #[cfg(target_arch = "x86_64")]
     {
-        let widest = width();
-        let widths = [Width::Plain, Width::Avx2, Width::Avx512].into_iter().filter(|&width| width <= widest);
-        let made = widths.map(|width| (LIMIT.set(width), make()).1).collect();
-        LIMIT.set(Width::Avx512);
+        let widest = code();
+        let codes = [Code::Plain, Code::Avx2, Code::Avx512].into_iter().filter(|&code| code <= widest);
+        let made = codes.map(|code| (LIMIT.set(code), make()).1).collect();
+        LIMIT.set(Code::Avx512);
         made
     }
     #[cfg(not(target_arch = "x86_64"))]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::motion::dispatch::in_each_width;
+use crate::motion::dispatch::in_each_code;
 
 /// Smooth noise with detail at several scales, nowhere repeating, sampled at `(x, y)`.
 fn texture(x: f32, y: f32) -> f32 {
@@ -74,14 +74,14 @@ fn equal_frames_do_not_move() {
 }
 
 #[test]
-fn code_of_each_width_gives_the_same_bits_and_so_do_one_and_two_threads() {
+fn each_code_gives_the_same_bits_and_so_do_one_and_two_threads() {
     let size = Size::new(75, 53);
     let before = plane(size, texture);
     let after = plane(size, |x, y| texture(1.02 * x - 2.3, y + 1.4));
     let compute = |settings: DisSettings| DisFlow::new(size, settings).compute(&before, &after).unwrap().clone();
     let single = DisSettings { threads: 1, ..DisSettings::GOOD };
     let two = compute(DisSettings::GOOD);
-    for pair in in_each_width(|| compute(single)) {
+    for pair in in_each_code(|| compute(single)) {
         assert_eq!(pair.forward, two.forward);
         assert_eq!(pair.backward, two.backward);
     }

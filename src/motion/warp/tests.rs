@@ -5,7 +5,7 @@ use super::{
     spline::{Around, b_spline},
     *,
 };
-use crate::motion::dispatch::in_each_width;
+use crate::motion::dispatch::in_each_code;
 
 fn shift(size: Size, u: f32, v: f32) -> FlowField {
     FlowField { size, u: vec![u; size.area()], v: vec![v; size.area()] }
@@ -123,7 +123,7 @@ fn any_flow_on_any_size_stays_inside_and_all_codes_agree() {
             flow.v[i] = ((i * 91) as f32).cos() * 9.0;
         }
         for kernel in [Kernel::Bilinear, Kernel::Bicubic] {
-            let warped = in_each_width(|| {
+            let warped = in_each_code(|| {
                 let mut out = vec![0.0; source.len()];
                 warp(&source, &flow, kernel, &mut out);
                 out
@@ -156,7 +156,7 @@ fn many_planes_move_as_each_would_alone() {
             splines.warp(source, &flow, alone);
         }
         assert_eq!(together, alone);
-        for warped in in_each_width(|| {
+        for warped in in_each_code(|| {
             splines.warp(&source, &flow, &mut alone);
             alone.clone()
         }) {
