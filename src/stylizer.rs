@@ -19,7 +19,7 @@ pub use debug::DebugView;
 
 use canvas::{Canvas, Partly, Solver};
 use margin::Surroundings;
-use rhythm::{Depth, Rhythm};
+use rhythm::{Depth, FEW, Rhythm};
 
 use crate::{
     cost::style::StyleTarget,
@@ -43,10 +43,8 @@ pub struct Painting {
 const NOISE: f32 = 0.02;
 /// No level of the pyramid has a shorter side than this many pixels.
 const COARSEST: usize = 64;
-/// Where the canvas's longer side, margin included, has more pixels than this and a frame gets so few steps, those in full are taken
-/// on half of the picture.
+/// Where the canvas's longer side, margin included, has more pixels than this, few steps in full are taken on half of the picture.
 const LARGE: usize = 520;
-const FEW: usize = 2;
 /// Levels of the first frame's pyramid, each half as large as the one after it.
 const LEVELS: usize = 3;
 
@@ -217,8 +215,10 @@ impl Stylizer {
         let temporal = (self.settings.temporal > 0.0).then_some((self.settings.temporal, carrier.mask()));
         // Adam's first step looks where the frame started, at the temporal cost's minimum.
         let first_held = if self.settings.optimizer == OptimizerKind::Adam { 1 } else { 0 };
-        let held = temporal.is_some() && steps > first_held;
-        canvas.start(seen, [carrier.cover(), carrier.softness(), carrier.momentum()], on_device, held)?;
+        canvas.start(seen, [carrier.cover(), carrier.softness(), carrier.momentum()], on_device)?;
+        if temporal.is_some() && steps > first_held {
+            canvas.hold();
+        }
         for step in 0..steps {
             let temporal = temporal.filter(|_| step >= first_held);
             match turns.depth(step) {

@@ -201,17 +201,9 @@ impl Canvas {
     }
 
     /// The steps that follow start from here, after the motion that was `seen`: from the canvas's picture, or where
-    /// `on_device` from what the device makes of its own, with the `cover`, `softness` and `momentum` of [`Start`]. `held` where
-    /// one of them is given a temporal cost.
-    pub fn start(
-        &mut self,
-        seen: &Seen,
-        [cover, softness, momentum]: [&[f32]; 3],
-        on_device: bool,
-        held: bool,
-    ) -> Result<()> {
+    /// `on_device` from what the device makes of its own, with the `cover`, `softness` and `momentum` of [`Start`].
+    pub fn start(&mut self, seen: &Seen, [cover, softness, momentum]: [&[f32]; 3], on_device: bool) -> Result<()> {
         match &mut self.solver {
-            Solver::Host { start, .. } if held => start.assign(&self.picture),
             Solver::Device { resident, remote, .. } if !remote.anew => {
                 resident.carry(&Start {
                     frame: self.content.view(),
@@ -229,6 +221,13 @@ impl Canvas {
             Solver::Host { .. } | Solver::Device { .. } => {}
         }
         Ok(())
+    }
+
+    /// The temporal cost of the steps that follow holds to the picture as it is. The device does so since the start.
+    pub fn hold(&mut self) {
+        if let Solver::Host { start, .. } = &mut self.solver {
+            start.assign(&self.picture);
+        }
     }
 
     /// One step down the objective. `temporal` is gamma and c: the picture is held to where the frame started, as far as c

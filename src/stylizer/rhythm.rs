@@ -3,7 +3,7 @@
 //! A painting's large figures, in the deep layers, change little from frame to frame, and what a frame shows comes with the
 //! painted difference. So only every second step goes down `alpha J_content + beta J_style` in full; the ones between go down the
 //! style cost of the shallow taps, which keeps strokes and colours, for less than half of the time. Where most of the picture rests, every
-//! fourth does. Those in full are taken on half of a large picture: large figures need no more.
+//! fourth does. Those in full are taken on half of a large picture where a frame takes few: large figures need no more.
 //!
 //! Not in the papers. Every step is in full for the first frame, after a change of style, by L-BFGS, on devices other than the CPU, and
 //! where pictures are too large or nothing is shallow ([`crate::engine::Engines::shallow`]).
@@ -12,6 +12,8 @@
 const APART: (usize, usize) = (2, 4);
 /// Share of the picture at rest from which most of it rests.
 const AT_REST: f32 = 0.5;
+/// Frames of so few steps take those in full on half of a large picture.
+pub(super) const FEW: usize = 2;
 /// Frames that each take steps after a change of style or strength.
 const EAGER: usize = 24;
 
@@ -41,6 +43,8 @@ pub(super) enum Depth {
 pub(super) struct Turns {
     since: usize,
     apart: usize,
+    /// How deep those in full go between shallow ones.
+    full: Depth,
 }
 
 impl Turns {
@@ -49,7 +53,7 @@ impl Turns {
         if self.apart == 1 {
             Depth::Whole
         } else if (self.since + step + 1).is_multiple_of(self.apart) {
-            Depth::Deep
+            self.full
         } else {
             Depth::Shallow
         }
@@ -98,7 +102,8 @@ impl Rhythm {
             _ => 1,
         };
         self.waited += 1;
-        let turns = Turns { since: self.since % apart, apart };
+        let full = if steps <= FEW { Depth::Deep } else { Depth::Whole };
+        let turns = Turns { since: self.since % apart, apart, full };
         if self.waited < every && !eager {
             return (0, turns);
         }
@@ -149,6 +154,8 @@ mod tests {
             assert_eq!(turns.deepest(steps), deepest);
         }
         assert_eq!(rhythm.next(1, 2, None).1.deepest(0), Depth::Shallow, "a frame without a step");
+        let (steps, turns) = rhythm.next(FEW + 2, 1, Some(0.9));
+        assert_eq!(turns.deepest(steps), Depth::Whole, "more than a few steps");
     }
 
     #[test]
