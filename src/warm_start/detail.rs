@@ -37,6 +37,7 @@ impl Past {
 }
 
 wide! {
+    /// How far each pixel's paint covers the frame's detail, and is smoothed.
     fn settle(cover: &mut [f32], softness: &mut [f32], stale: &[f32], seen: &Seen, detail: Detail) {
         let Detail { reliable, doubtful, smoothed, outlived } = detail;
         let planes = cover.iter_mut().zip(softness).zip(stale);

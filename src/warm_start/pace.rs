@@ -61,11 +61,12 @@ impl Past {
 /// Leaves the optimizer that much of its momentum at each pixel.
 pub(super) fn keep_momentum(kept: &[f32], optimizer: &mut dyn State) {
     for plane in optimizer.momentum().into_iter().flat_map(|vector| vector.chunks_exact_mut(kept.len())) {
-        scale(plane, kept);
+        keep(plane, kept);
     }
 }
 
 wide! {
+    /// All of it where the motion is reliable, little where it is not.
     fn momentum(momentum: &mut [f32], mask: &[f32]) {
         for (momentum, mask) in momentum.iter_mut().zip(mask) {
             *momentum = KEPT_MOMENTUM + (1.0 - KEPT_MOMENTUM) * trust(*mask);
@@ -74,7 +75,8 @@ wide! {
 }
 
 wide! {
-    fn scale(plane: &mut [f32], kept: &[f32]) {
+    /// Each value times what is kept there.
+    fn keep(plane: &mut [f32], kept: &[f32]) {
         plane.iter_mut().zip(kept).for_each(|(value, kept)| *value *= kept);
     }
 }
