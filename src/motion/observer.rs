@@ -94,6 +94,7 @@ impl Observer {
         std::mem::swap(&mut self.before, &mut self.held);
         if cut {
             self.held.copy_from_slice(frame);
+            self.rematch.forget();
         } else {
             hold(&self.before, frame, &self.still, &mut self.held);
             self.rematch.replace(&self.before, &self.held, &self.mask, &mut self.backward);
@@ -101,6 +102,11 @@ impl Observer {
         self.scale.reduce(|luma| luma.set_luma(&self.held), &mut self.previous);
         (self.started, self.cut) = (true, cut);
         Ok(self.seen())
+    }
+
+    /// Expects as much noise as another observer found, in the same scene at another size.
+    pub fn expect_noise_of(&mut self, other: &Observer) {
+        self.reliability.expect_noise(other.reliability.noise());
     }
 
     /// What was seen at the newest frame.
@@ -117,6 +123,7 @@ impl Observer {
     /// The next frame begins a scene.
     pub fn restart(&mut self) {
         self.started = false;
+        self.cuts.forget();
     }
 }
 

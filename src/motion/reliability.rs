@@ -60,6 +60,11 @@ pub struct Reliability {
 
 /// Least and greatest noise believed (standard deviation of luma 0..1).
 const NOISE: (f32, f32) = (0.6 / 255.0, 10.0 / 255.0);
+/// Share of a frame in the noise believed.
+const MEMORY: f32 = 0.2;
+/// A frame counts as at most so many times as noisy as those before: a cut or a flash of light is not another camera.
+const LEAP: f32 = 3.0;
+
 impl Reliability {
     /// For planes of this size.
     pub fn new(size: Size, settings: ReliabilitySettings) -> Self {
@@ -96,6 +101,11 @@ impl Reliability {
         self.noise
     }
 
+    /// Starts with this estimate of the noise, luma 0..1.
+    pub fn expect_noise(&mut self, noise: f32) {
+        self.noise = noise.clamp(NOISE.0, NOISE.1);
+    }
+
     /// Mean absolute difference of luma that the motion leaves unexplained, 0..1.
     pub fn mean_residual(&self) -> f32 {
         self.residual.iter().sum::<f32>() / self.residual.len().max(1) as f32
@@ -120,9 +130,8 @@ impl Reliability {
         current.expect_size(self.size)?;
         warp(previous.data(), &pair.backward, Kernel::Bicubic, &mut self.warped);
         differences(self, previous.data(), current.data());
-        let noise = self.estimate_noise();
-        // The estimate follows slowly: one odd frame is not another camera.
-        self.noise = (self.noise + 0.2 * (noise - self.noise)).clamp(NOISE.0, NOISE.1);
+        let noise = self.estimate_noise().min(LEAP * self.noise);
+        self.noise = (self.noise + MEMORY * (noise - self.noise)).clamp(NOISE.0, NOISE.1);
         for (plane, radius) in [(&mut self.residual, 1), (&mut self.change, 2)] {
             box_mean(plane, &mut self.buffer, &mut self.row, self.size, radius);
             std::mem::swap(plane, &mut self.buffer);
@@ -293,6 +302,17 @@ mod tests {
         assert!(result.mean() > 0.95 && still > 0.9, "{} {still}", result.mean());
         // Uniform noise of width 0.03 has a standard deviation of 0.0087.
         assert!((result.noise() - 0.0087).abs() < 0.002, "{}", result.noise());
+    }
+
+    #[test]
+    fn another_scene_is_not_taken_for_noise() {
+        let size = Size::new(96, 72);
+        let scene = |shift: f32| plane(size, move |x, y| texture(x as f32 + shift, y as f32 - 2.0 * shift));
+        let mut flow = DisFlow::new(size, DisSettings::FAST);
+        let mut reliability = Reliability::new(size, ReliabilitySettings::default());
+        let (before, after) = (scene(0.0), scene(40.0));
+        reliability.compute(&before, &after, flow.compute(&before, &after).unwrap()).unwrap();
+        assert!(reliability.noise() < 1.5 * NOISE.0, "{} levels", 255.0 * reliability.noise());
     }
 
     #[test]

@@ -57,6 +57,11 @@ impl Rematch {
         }
     }
 
+    /// The next frames are of another scene.
+    pub fn forget(&mut self) {
+        self.usual.fill(None);
+    }
+
     /// Replaces `backward` where `mask` is low. Both frames are RGB, (3, h, w).
     pub fn replace(&mut self, before: &[f32], now: &[f32], mask: &[f32], backward: &mut FlowField) {
         if self.size.width.min(self.size.height) < 4 * BLOCK {
@@ -253,6 +258,25 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_was_taken_in_another_scene_is_forgotten() {
+        let size = Size::new(96, 64);
+        let doubtful: Vec<f32> =
+            (0..size.area()).map(|i| if (40..56).contains(&(i % 96)) { 0.0 } else { 1.0 }).collect();
+        let matched = |rematch: &mut Rematch, (before, now): (usize, usize)| {
+            let mut flow = FlowField::new(size);
+            rematch.replace(&frame(size, 40, before), &frame(size, 56, now), &doubtful, &mut flow);
+            flow
+        };
+        let mut rematch = Rematch::new(size);
+        matched(&mut rematch, (0, 0));
+        let loyal = matched(&mut rematch, (9, 3));
+        rematch.forget();
+        let fresh = matched(&mut rematch, (9, 3));
+        assert_eq!(fresh, matched(&mut Rematch::new(size), (9, 3)));
+        assert_ne!(fresh, loyal, "an example in which it matters");
     }
 
     #[test]

@@ -23,7 +23,7 @@ const LEAST_MOVING: f32 = 0.3;
 pub struct SceneCut {
     previous: Vec<f32>,
     current: Vec<f32>,
-    /// Running mean of what was unexplained, none at the start of a scene.
+    /// Running mean of what was unexplained; none before a scene's first pair.
     usual: Option<f32>,
 }
 
@@ -36,6 +36,11 @@ impl Default for SceneCut {
 impl SceneCut {
     pub fn new() -> Self {
         SceneCut { previous: vec![0.0; GRID.area()], current: vec![0.0; GRID.area()], usual: None }
+    }
+
+    /// The next pair begins a scene.
+    pub fn forget(&mut self) {
+        self.usual = None;
     }
 
     /// Whether a cut lies between two neighbouring frames (luma in `[0, 1]`), given what `reliability` found between
