@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct Status<'a> {
     /// Frames written so far.
     pub frames: u64,
-    /// Since the first frame was asked for.
+    /// Since the first frame was written, which takes many steps, and after whatever came before it.
     pub elapsed: Duration,
     /// What the painter says of this frame, in a few words.
     pub note: &'a str,

@@ -12,7 +12,10 @@ use stylize::{
     Error, Result,
     colour::Colour,
     frame::{Frame, FramePool, Size, TimeBase},
-    pipeline::{self, Report, Stages, link::Link},
+    pipeline::{
+        self, Report, Stages,
+        link::{Link, Sender},
+    },
     progress::{Progress, Silent, Status},
     sink::FrameSink,
     source::{FrameSource, SourceInfo},
@@ -37,6 +40,8 @@ enum Fault {
     FailAt(i64),
     PanicAt(i64),
     Finish,
+    /// None, but the user stops the run while the stage is made.
+    StopWhenMade,
 }
 
 impl Fault {
@@ -99,6 +104,16 @@ impl FrameSink for Noted {
 type Faults = [Fault; 3];
 
 fn run(frames: i64, faults: Faults, stop: &AtomicBool, progress: Box<dyn Progress>) -> (Result<Report>, Written) {
+    run_watched(frames, faults, stop, progress, None)
+}
+
+fn run_watched(
+    frames: i64,
+    faults: Faults,
+    stop: &AtomicBool,
+    progress: Box<dyn Progress>,
+    monitor: Option<Sender<Frame>>,
+) -> (Result<Report>, Written) {
     let written = Arc::new(Mutex::new(Written::default()));
     let [source, painter, sink] = faults;
     let opened = |fault: Fault, stage| if fault == Fault::Open { failure(stage) } else { Ok(()) };
@@ -119,6 +134,7 @@ fn run(frames: i64, faults: Faults, stop: &AtomicBool, progress: Box<dyn Progres
         }),
         painter: Box::new(move |size| {
             opened(painter, "paint")?;
+            stop.fetch_or(painter == Fault::StopWhenMade, Ordering::Relaxed);
             assert_eq!(size, Size::new(8, 6));
             let mut count = 0;
             Ok(Box::new(move |work| {
@@ -136,7 +152,7 @@ fn run(frames: i64, faults: Faults, stop: &AtomicBool, progress: Box<dyn Progres
         working_size: 8,
         detail: 0.0,
         progress,
-        monitor: None,
+        monitor,
     };
     let report = pipeline::run(stages, stop, || {});
     let written = std::mem::take(&mut *written.lock().expect("no panic"));
@@ -223,11 +239,21 @@ fn a_stop_before_the_first_frame_leaves_nothing() {
 }
 
 #[test]
+fn a_stop_while_the_painter_is_made_leaves_nothing() {
+    let faults = [Fault::None, Fault::StopWhenMade, Fault::None];
+    for frames in [1, 11] {
+        let (report, written) = run(frames, faults, &AtomicBool::new(false), Box::new(Silent));
+        let report = report.expect("a stop is no failure");
+        assert_eq!((report.stopped, report.frames), (true, 0));
+        assert!(!written.finished && written.frames.is_empty());
+    }
+}
+
+#[test]
 fn the_monitor_sees_the_newest_frame() {
     let (sender, receiver) = Link::Latest.open();
-    for pts in 0..3 {
-        sender.send(Frame::new(SIZE, vec![0; 3 * SIZE.area()], pts)).expect("open");
-    }
-    let frame = receiver.receive_within(Duration::from_secs(1)).expect("open").expect("a frame");
-    assert_eq!(frame.pts, 2);
+    let (report, _) = run_watched(3, [Fault::None; 3], &AtomicBool::new(false), Box::new(Silent), Some(sender));
+    assert_eq!(report.expect("a run").frames, 3);
+    let frame = receiver.receive_within(Duration::from_secs(1)).expect("it is there").expect("a frame");
+    assert_eq!((frame.pts, frame.pixels()[0]), (2, 102), "as it was painted");
 }

@@ -103,21 +103,22 @@ pub fn run(stages: Stages, stop: &AtomicBool, meanwhile: impl FnOnce()) -> Resul
     std::thread::scope(|scope| {
         let decode = Decode { working_size, may_begin, empties, next: to_painter, size_known, stop };
         let decoding = spawn(scope, "decode", move || decode.run(source))?;
-        let painting = spawn(scope, "paint", move || paint(painter, size_asked, painter_inbox, to_encoder))?;
-        let encode =
-            Encode { working_size, detail, sink_ready, inbox: encoder_inbox, recycle, progress, monitor, began };
+        let painting = spawn(scope, "paint", move || paint(painter, stop, size_asked, painter_inbox, to_encoder))?;
+        let encode = Encode { working_size, detail, sink_ready, inbox: encoder_inbox, recycle, progress, monitor };
         let encoding = spawn(scope, "encode", move || encode.run(sink))?;
         meanwhile();
         // Only a stage that failed itself has an error; its neighbours end quietly when their link closes.
         let (decoded, painted, encoded) = (join(decoding), join(painting), join(encoding));
         let (decoded, painted, encoded) = (decoded?, painted?, encoded?);
-        if encoded.frames == 0 && !decoded.stopped {
+        // The input may have ended before a stop that kept all of it from being painted.
+        let stopped = decoded.stopped || encoded.frames == 0 && stop.load(Ordering::Relaxed);
+        if encoded.frames == 0 && !stopped {
             return Err(Error::NoFrames);
         }
         let elapsed = began.elapsed();
         let busy = [decoded.busy, painted, encoded.busy];
         let warnings = decoded.damage.into_iter().chain(encoded.warnings).collect();
-        Ok(Report { frames: encoded.frames, elapsed, busy, warnings, stopped: decoded.stopped })
+        Ok(Report { frames: encoded.frames, elapsed, busy, warnings, stopped })
     })
 }
 
@@ -197,9 +198,20 @@ impl Decode<'_> {
 }
 
 /// The second stage. Returns the time at work.
-fn paint(make: MakePainter, size: Receiver<Size>, inbox: Receiver<Item>, next: Sender<Item>) -> Result<Duration> {
+fn paint(
+    make: MakePainter,
+    stop: &AtomicBool,
+    size: Receiver<Size>,
+    inbox: Receiver<Item>,
+    next: Sender<Item>,
+) -> Result<Duration> {
     let Some(size) = size.receive() else { return Ok(Duration::ZERO) };
     let mut painter = make(size)?;
+    if stop.load(Ordering::Relaxed) {
+        // An encoder that has gone has its own error to report.
+        let _ = next.send(Item::End);
+        return Ok(Duration::ZERO);
+    }
     let mut busy = Duration::ZERO;
     while let Some(item) = inbox.receive() {
         let item = match item {
@@ -229,7 +241,6 @@ struct Encode<'a> {
     recycle: Sender<Work>,
     progress: Box<dyn Progress + 'a>,
     monitor: Option<Sender<Frame>>,
-    began: Instant,
 }
 
 #[derive(Default)]
@@ -246,6 +257,7 @@ impl Encode<'_> {
         let mut compositor = Compositor::new(self.detail);
         let copies = FramePool::new();
         let mut encoded = Encoded::default();
+        let mut first = None;
         while let Some(item) = self.inbox.receive() {
             let began = Instant::now();
             let Item::Work(mut work) = item else {
@@ -268,7 +280,8 @@ impl Encode<'_> {
                 copy.pixels_mut().copy_from_slice(frame.pixels());
                 let _ = monitor.send(copy);
             }
-            self.progress.frame(Status { frames: encoded.frames, elapsed: self.began.elapsed(), note: &work.note });
+            let elapsed = first.get_or_insert_with(Instant::now).elapsed();
+            self.progress.frame(Status { frames: encoded.frames, elapsed, note: &work.note });
             // The decoder has gone when the input has ended: nobody needs the empty item.
             let _ = self.recycle.send(work);
         }

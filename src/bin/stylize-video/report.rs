@@ -99,14 +99,16 @@ impl Display {
 
 impl Progress for Display {
     fn frame(&mut self, status: Status) {
-        let rate = status.frames as f64 / status.elapsed.as_secs_f64().max(1e-9);
-        self.bar.set_message(format!("{rate:.1} fps, {}", status.note));
+        // Of the first frame alone one cannot tell.
+        let rate = (status.frames > 1).then(|| (status.frames - 1) as f64 / status.elapsed.as_secs_f64().max(1e-9));
+        let pace = rate.map(|rate| format!("{rate:.1} fps, ")).unwrap_or_default();
+        self.bar.set_message(format!("{pace}{}", status.note));
         self.bar.set_position(status.frames);
         if self.due() {
-            let left = self.total.map(|total| total.saturating_sub(status.frames) as f64 / rate);
             let of = self.total.map(|total| format!("/{total}")).unwrap_or_default();
-            let left = left.map(|left| format!(", {left:.0} s left")).unwrap_or_default();
-            eprintln!("frame {}{of}, {rate:.1} fps{left}, {}", status.frames, status.note);
+            let left = rate.zip(self.total).map(|(rate, total)| total.saturating_sub(status.frames) as f64 / rate);
+            let left = left.map(|left| format!("{left:.0} s left, ")).unwrap_or_default();
+            eprintln!("frame {}{of}, {pace}{left}{}", status.frames, status.note);
         }
     }
 }
