@@ -83,6 +83,8 @@ pub struct Painted<'a> {
     pub losses: &'a Losses,
     /// Optimizer steps spent on this frame.
     pub steps: usize,
+    /// Whether it begins a scene.
+    pub cut: bool,
 }
 
 impl Stylizer {
@@ -145,12 +147,13 @@ impl Stylizer {
         let mut observer = self.observer.take().expect("set_up makes it");
         let mut surroundings = self.surroundings.take().expect("set_up makes it");
         let steps = self.paint_observed(&mut observer, &mut surroundings, frame.view(), earlier);
+        let cut = observer.seen().cut;
         (self.observer, self.surroundings) = (Some(observer), Some(surroundings));
         let steps = steps?;
         let canvas = self.canvases.last_mut().expect("set_up makes canvases");
         canvas.fetch()?;
         self.shown.assign(&margin::within(&canvas.picture));
-        Ok(Painted { picture: &self.shown, losses: &canvas.losses, steps })
+        Ok(Painted { picture: &self.shown, losses: &canvas.losses, steps, cut })
     }
 
     fn paint_observed(
@@ -247,7 +250,7 @@ impl Stylizer {
     /// Coarse to fine: large strokes are settled on small pictures, where they are few pixels long and steps are cheap.
     fn first_frame(&mut self, frame: ArrayView3<f32>) -> Result<usize> {
         let steps = steps_of_levels(self.settings.first_steps, self.canvases.len());
-        let (mut done, all) = (0, steps.iter().sum());
+        let (mut done, mut taken, all) = (0, 0, steps.iter().sum());
         let size = tensor::size_of(frame);
         let frame = frame.to_owned();
         // What the finest level that is done has painted over the frame.
@@ -264,12 +267,13 @@ impl Stylizer {
             canvas.picture.assign(&(on_canvas(&paint) + &canvas.content));
             canvas.clamp();
             let watch = &mut self.watch;
-            canvas.settle(steps, |step, losses| watch.as_mut().is_none_or(|watch| watch(done + step, all, losses)))?;
+            let go_on = |step, losses: &_| watch.as_mut().is_none_or(|watch| watch(done + step, all, losses));
+            taken += canvas.settle(steps, go_on)?;
             done += steps;
             paint = &margin::within(&canvas.picture) - &margin::within(&canvas.content);
         }
-        self.carrier.as_mut().expect("set_up makes it").begin(all);
-        Ok(all)
+        self.carrier.as_mut().expect("set_up makes it").begin(taken);
+        Ok(taken)
     }
 
     /// Makes the canvases for frames of this size, and measures the paintings at each.

@@ -79,6 +79,11 @@ impl Stylizer {
         Ok(())
     }
 
+    /// How content and style are weighed.
+    pub fn balance(&self) -> Balance {
+        self.settings.balance
+    }
+
     /// Weighs content and style otherwise, within the same kind of [`Balance`].
     pub fn set_balance(&mut self, balance: Balance) {
         self.settings.balance = balance;
@@ -120,6 +125,7 @@ impl Stylizer {
         new.solver.state().reset();
         // The motion of the next frame is looked for against the frame that was painted last.
         observer.restart();
+        observer.expect_noise_of(seen);
         let content = margin::within(&new.content).to_owned();
         observer.observe(content.as_slice().expect("tensors here are contiguous"))?;
         carrier.begin(self.settings.first_steps);

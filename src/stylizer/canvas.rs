@@ -268,25 +268,30 @@ impl Canvas {
         }
     }
 
-    /// Many steps from a rough start, as long as `go_on` says so. The second half of them grow shorter: long steps leave
-    /// grain.
-    pub fn settle(&mut self, steps: usize, mut go_on: impl FnMut(usize, &Losses) -> bool) -> Result<()> {
+    /// Many steps from a rough start, as long as `go_on` says so; how many that were. The second half of them grow shorter: long
+    /// steps leave grain.
+    pub fn settle(&mut self, steps: usize, mut go_on: impl FnMut(usize, &Losses) -> bool) -> Result<usize> {
+        let mut taken = 0;
         for step in 0..steps {
             let late = (2.0 * step as f32 / steps as f32 - 1.0).max(0.0);
             self.solver.set_pace(1.0 - SETTLED * late);
             self.step(None)?;
             self.fetch_losses()?;
+            taken += 1;
             if !go_on(step + 1, &self.losses) {
                 break;
             }
         }
         self.solver.set_pace(1.0);
-        self.fetch()
+        self.fetch()?;
+        Ok(taken)
     }
 
     /// Brings picture and losses here from the device, if they are there.
     pub fn fetch(&mut self) -> Result<()> {
-        if let Solver::Device { resident, .. } = &mut self.solver {
+        if let Solver::Device { resident, remote, .. } = &mut self.solver
+            && !remote.anew
+        {
             resident.picture(&mut self.picture)?;
         }
         self.fetch_losses()

@@ -76,9 +76,9 @@ impl Rhythm {
         (self.waited, self.since) = (0, 0);
     }
 
-    /// A picture was taken over: the next step is in full.
+    /// A picture was taken over: the next frame takes steps, and the first of them is in full.
     pub fn resume(&mut self) {
-        self.since = APART.1 - 1;
+        (self.waited, self.since) = (usize::MAX, APART.1 - 1);
     }
 
     /// The style has changed.
@@ -101,7 +101,7 @@ impl Rhythm {
             }
             _ => 1,
         };
-        self.waited += 1;
+        self.waited = self.waited.saturating_add(1);
         let full = if steps <= FEW { Depth::Deep } else { Depth::Whole };
         let turns = Turns { since: self.since % apart, apart, full };
         if self.waited < every && !eager {
@@ -143,6 +143,8 @@ mod tests {
         let mut taken_over = begun();
         taken_over.resume();
         assert_eq!(run(&mut taken_over, 3, 1, 1, 0.0), "1 0 1");
+        taken_over.resume();
+        assert_eq!(run(&mut taken_over, 5, 1, 3, 0.0), "1 . . 0 .");
     }
 
     #[test]

@@ -69,6 +69,31 @@ fn a_picture_taken_over_is_compared_with_its_frame_at_once() {
 }
 
 #[test]
+fn a_picture_taken_over_is_painted_on_as_if_it_had_been_there() {
+    let settings = Settings { steps: 1, step_every: 3, first_steps: 10, ..Settings::default() };
+    let (small, large) = (Size::new(64, 48), Size::new(96, 72));
+    let (mut from, mut to) = (stylizer(settings.clone()), stylizer(settings));
+    from.paint(frame(small, 0.0).view()).expect("a frame");
+    to.prepare(large).expect("canvases");
+    to.take_over(&from).expect("two sizes of one picture");
+    let steps: Vec<usize> =
+        (1..6).map(|time| to.paint(frame(large, time as f32).view()).expect("a frame").steps).collect();
+    assert_eq!(steps, [1, 0, 0, 1, 0], "a step at once, then every third frame");
+}
+
+#[test]
+fn a_first_picture_that_is_cut_short_has_taken_the_steps_it_took() {
+    let mut stylizer = stylizer(Settings { steps: 1, first_steps: 24, ..Settings::default() });
+    stylizer.watch(Box::new(|step, _, _| step % 3 != 0));
+    let size = Size::new(192, 160);
+    let painted = stylizer.paint(frame(size, 0.0).view()).expect("a frame");
+    // Two levels of twelve: the second begins with the thirteenth step.
+    assert_eq!((painted.steps, painted.cut), (6, true));
+    let painted = stylizer.paint(frame(size, 1.0).view()).expect("a frame");
+    assert_eq!((painted.steps, painted.cut), (1, false));
+}
+
+#[test]
 fn steps_in_full_and_shallow_ones_lead_to_a_painting_that_stays_one() {
     // A moving ramp: every second step is shallow. One that does not move: three of four are. A large one: the others are taken on
     // half of it.

@@ -94,13 +94,13 @@ impl Paint {
             tensor::from_rgb8(content.pixels(), &mut easel.content);
             let painted = easel.stylizer.paint(easel.content.view())?;
             tensor::to_rgb8(painted.picture, picture.pixels_mut());
-            let (steps, planned) = (painted.steps, easel.controller.rung().steps);
+            let (steps, planned, first) = (painted.steps, easel.controller.rung().steps, painted.cut);
             let took = began.elapsed();
             self.panel.meter.painted(easel.size, steps, planned, took);
             if self.out.send(Painted { content, picture, at: shot.at }).is_err() {
                 break;
             }
-            if steps <= planned && !easel.waiting && easel.blend.is_none() {
+            if !first && !easel.waiting && easel.blend.is_none() {
                 let largest = full.width.max(full.height);
                 easel.controller.frame(Instant::now(), took, shot.period, largest);
             }
@@ -142,10 +142,10 @@ impl Paint {
 
     /// Brings the easel to what is wanted: at once where that is cheap, otherwise by ordering it and taking what is ready.
     fn follow(&self, easel: &mut Easel, controls: Controls, full: Size) -> Result<()> {
-        self.take_delivery(easel, &controls)?;
+        self.take_delivery(easel, full)?;
         let rung = easel.controller.fix(controls.size, controls.steps, controls.step_every);
         easel.stylizer.set_steps(rung.steps, rung.every);
-        if controls.balance != easel.controls.balance {
+        if controls.balance != easel.stylizer.balance() {
             easel.stylizer.set_balance(controls.balance);
         }
         if controls.restarts != easel.controls.restarts {
@@ -155,7 +155,7 @@ impl Paint {
         let wanted = full.fit_longer(rung.size);
         if !same_shape(wanted, easel.size) {
             // Another camera mode: nothing of the old picture fits.
-            *easel = self.set_up(full, &controls)?;
+            *easel = Easel { waiting: easel.waiting, ..self.set_up(full, &controls)? };
             return Ok(());
         }
         if !easel.waiting && easel.blend.is_none() {
@@ -176,13 +176,13 @@ impl Paint {
         Ok(())
     }
 
-    fn take_delivery(&self, easel: &mut Easel, controls: &Controls) -> Result<()> {
+    /// Takes what was ordered for frames of the shape that there is, `full`.
+    fn take_delivery(&self, easel: &mut Easel, full: Size) -> Result<()> {
         let Ok(Some(made)) = self.made.try_receive() else { return Ok(()) };
         easel.waiting = false;
         match made {
-            Made::Canvas { size, style, mut stylizer } => {
+            Made::Canvas { size, style, mut stylizer } if same_shape(size, full) => {
                 stylizer.take_over(&easel.stylizer)?;
-                stylizer.set_balance(controls.balance);
                 self.watch(&mut stylizer);
                 easel.stylizer = *stylizer;
                 (easel.size, easel.style, easel.content) = (size, style, tensor::zeros(size));
@@ -192,8 +192,8 @@ impl Paint {
                 let from = easel.stylizer.style().clone();
                 easel.blend = Some(Blend { from, to: measured, began: Instant::now() });
             }
-            // Ordered for a size that has gone since.
-            Made::Style { .. } => {}
+            // Ordered for a size or a camera mode that has gone since.
+            Made::Canvas { .. } | Made::Style { .. } => {}
         }
         Ok(())
     }
