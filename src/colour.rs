@@ -37,6 +37,12 @@ impl Colour {
         }
     }
 
+    /// Of pictures, cameras and screens, in the matrix that players take this size for: sRGB's primaries are BT.709's, and its transfer
+    /// is as good as.
+    pub fn srgb(size: Size) -> Self {
+        Colour { primaries: Self::BT709, transfer: Self::BT709, ..Self::guess(size) }
+    }
+
     /// Plain high-definition video: BT.709 throughout, limited range.
     pub const fn bt709() -> Self {
         Colour { matrix: Self::BT709, primaries: Self::BT709, transfer: Self::BT709, full_range: false }

@@ -199,6 +199,8 @@ fn output_that_is_the_input() {
     folder.refuses(&arguments("soft.mp4", "hard.mp4", &["-y"]), &["it is the input"]);
     folder.write("a.jpg", &fs::read(repository("samples/ink.jpg")).unwrap());
     folder.refuses(&arguments("a.jpg", "a.jpg", &["-y"]), &["it is the input"]);
+    folder.write("b.jpg", &fs::read(repository("samples/ink.jpg")).unwrap());
+    folder.refuses(&arguments("b.jpg", "a.jpg", &["-y", "--style", "./a.jpg:2"]), &["a style picture"]);
 }
 
 #[test]

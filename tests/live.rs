@@ -178,6 +178,16 @@ fn mistakes_are_explained() {
     assert!(duration.contains("--duration is -1"), "{duration}");
     let stats = message(&mut from_clip(&["--stats", "/nowhere/stats"]));
     assert!(stats.contains("cannot write /nowhere/stats"), "{stats}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let own = folder.path().join("own.mp4");
+    std::fs::copy(clip(), &own).expect("copies");
+    let kept = message(&mut from_clip(&["--stats", text(&own)]));
+    assert!(kept.contains("it exists"), "{kept}");
+    for option in ["--stats", "--record"] {
+        let refused = message(&mut live(&["--input", text(&own), option, text(&own), "-y"]));
+        assert!(refused.contains("it is the input"), "{option}: {refused}");
+    }
+    assert_eq!(std::fs::read(&own).expect("still there"), std::fs::read(clip()).expect("a clip"));
     if cfg!(target_os = "linux") {
         let path = message(&mut live(&["--camera", "/dev/video99"]));
         assert!(path.contains("there is no such device"), "{path}");

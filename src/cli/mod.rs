@@ -1,8 +1,8 @@
-//! What the programs share of their command lines: network, device, styles, the balance of content and style.
+//! What the programs share of their command lines and what they say: network, device, styles, the balance of content and style.
 
 pub mod interrupt;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{io::Write, path::PathBuf, sync::Arc};
 
 use clap::{Args, ValueEnum};
 
@@ -35,6 +35,14 @@ pub fn describe(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// Shows what is logged, from this level on, as errors and warnings are shown.
+pub fn show_log(level: log::LevelFilter) {
+    let line = |out: &mut env_logger::fmt::Formatter, record: &log::Record| {
+        writeln!(out, "{}: {}", record.level().as_str().to_lowercase(), record.args())
+    };
+    env_logger::Builder::new().filter_level(level).format(line).init();
 }
 
 /// The network and where it runs.
@@ -172,6 +180,11 @@ impl StyleArgs {
             return Ok(vec![Painting { picture: embedded::style()?, weight: 1.0 }]);
         }
         self.styles.iter().map(|style| painting(style)).collect()
+    }
+
+    /// The pictures' files.
+    pub fn files(&self) -> Result<Vec<PathBuf>> {
+        self.styles.iter().map(|style| split_weight(style).map(|(path, _)| path)).collect()
     }
 }
 

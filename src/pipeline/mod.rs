@@ -110,8 +110,8 @@ pub fn run(stages: Stages, stop: &AtomicBool, meanwhile: impl FnOnce()) -> Resul
         // Only a stage that failed itself has an error; its neighbours end quietly when their link closes.
         let (decoded, painted, encoded) = (join(decoding), join(painting), join(encoding));
         let (decoded, painted, encoded) = (decoded?, painted?, encoded?);
-        // The input may have ended before a stop that kept all of it from being painted.
-        let stopped = decoded.stopped || encoded.frames == 0 && stop.load(Ordering::Relaxed);
+        // The input may have ended before: a stop then kept it from being painted, or cut the last picture short.
+        let stopped = stop.load(Ordering::Relaxed);
         if encoded.frames == 0 && !stopped {
             return Err(Error::NoFrames);
         }

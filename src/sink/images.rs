@@ -1,14 +1,17 @@
 //! Pictures and numbered sequences of them.
 
-use std::{fs::File, io::BufWriter, path::Path};
+use std::{collections::HashSet, fs, fs::File, io::BufWriter, path::Path};
 
 use image::{ExtendedColorType, ImageEncoder, ImageFormat, codecs::jpeg::JpegEncoder};
 
-use super::{FrameSink, SinkOptions, part::Part};
+use super::{
+    FrameSink, SinkOptions,
+    part::{Part, READ},
+};
 use crate::{
     error::{Error, Result},
     frame::{Frame, Size},
-    source::images::Pattern,
+    source::images::{self, Pattern},
 };
 
 /// JPEG quality of 100: nothing visible is lost.
@@ -43,9 +46,7 @@ impl ImageSink {
                     let folder = pattern.folder().display();
                     return Err(refuse(format!("the folder {folder} does not exist; make it first")));
                 }
-                if options.copy_from.as_deref().and_then(Pattern::parse).is_some_and(|input| input.is_same(&pattern)) {
-                    return Err(refuse("it is the input; choose another name".to_owned()));
-                }
+                expect_unread(&pattern, options)?;
                 if !options.overwrite
                     && let Some(&number) = pattern.existing()?.first()
                 {
@@ -62,12 +63,28 @@ impl ImageSink {
                     );
                     return Err(refuse(reason));
                 }
-                let part = Part::create(output, options.copy_from.as_deref(), options.overwrite)?;
+                let part = Part::create(output, &options.reads, options.overwrite)?;
                 Place::Single { part, written: false }
             }
         };
         Ok(ImageSink { size: options.size, format, place })
     }
+}
+
+/// None of the files that are there and will be written is one that the run reads.
+fn expect_unread(pattern: &Pattern, options: &SinkOptions) -> Result<()> {
+    let mut read = HashSet::new();
+    for name in &options.reads {
+        read.extend(images::files(name)?.iter().filter_map(|path| fs::canonicalize(path).ok()));
+    }
+    let will_be_written = 1..=options.frames.unwrap_or(u64::MAX);
+    for number in pattern.existing()?.into_iter().filter(|number| will_be_written.contains(number)) {
+        let path = pattern.path(number);
+        if fs::canonicalize(&path).is_ok_and(|path| read.contains(&path)) {
+            return Err(Error::Output { path, reason: READ.to_owned() });
+        }
+    }
+    Ok(())
 }
 
 impl FrameSink for ImageSink {
@@ -87,7 +104,7 @@ impl FrameSink for ImageSink {
                 encode(part, self.format, frame)
             }
             Place::Sequence { pattern, next, overwrite } => {
-                let part = Part::create(&pattern.path(*next), None, *overwrite)?;
+                let part = Part::create(&pattern.path(*next), &[], *overwrite)?;
                 *next += 1;
                 encode(&part, self.format, frame)?;
                 part.complete()
@@ -130,7 +147,6 @@ fn encode(part: &Part, format: ImageFormat, frame: &Frame) -> Result<()> {
 mod tests {
     use super::*;
     use crate::{
-        colour::Colour,
         frame::TimeBase,
         source::{FrameSource, SourceOptions, images::ImageSource},
     };
@@ -142,21 +158,7 @@ mod tests {
     }
 
     fn options() -> SinkOptions {
-        SinkOptions {
-            size: SIZE,
-            time_base: TimeBase::per_frame(25.0),
-            frame_rate: Some(25.0),
-            frames: None,
-            pixel_aspect: (1, 1),
-            colour: Colour::bt709(),
-            codec: None,
-            crf: None,
-            copy_from: None,
-            start: None,
-            duration: None,
-            overwrite: false,
-            live: false,
-        }
+        SinkOptions { frame_rate: Some(25.0), ..SinkOptions::srgb(SIZE, TimeBase::per_frame(25.0)) }
     }
 
     #[test]
@@ -176,9 +178,18 @@ mod tests {
         assert!(source.next().unwrap().is_none());
         let error = ImageSink::create(&pattern, &options()).unwrap_err().to_string();
         assert!(error.contains("a001.png exists"), "{error}");
-        let same = SinkOptions { copy_from: Some(pattern.clone()), overwrite: true, ..options() };
-        let error = ImageSink::create(&pattern, &same).unwrap_err().to_string();
-        assert!(error.contains("it is the input"), "{error}");
+        let reads = |names: &[&str], frames| SinkOptions {
+            reads: names.iter().map(|name| folder.path().join(name)).collect(),
+            overwrite: true,
+            frames,
+            ..options()
+        };
+        for read in ["a%03d.png", "./a%03d.png", "a002.png"] {
+            let error = ImageSink::create(&pattern, &reads(&["other.png", read], None)).unwrap_err().to_string();
+            assert!(error.contains("it is the input"), "{read}: {error}");
+        }
+        // One frame makes a001.png.
+        ImageSink::create(&pattern, &reads(&["a002.png"], Some(1))).unwrap();
     }
 
     #[test]

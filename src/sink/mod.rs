@@ -11,11 +11,14 @@ pub mod virtual_camera;
 #[cfg(feature = "window")]
 pub mod window;
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     colour::Colour,
-    error::Result,
+    error::{Error, Result},
     frame::{Frame, Size, TimeBase},
     source::{self, SourceInfo, SourceOptions},
 };
@@ -39,7 +42,9 @@ pub struct SinkOptions {
     pub codec: Option<String>,
     /// Quality for encoders with a constant rate factor: lower is better and larger.
     pub crf: Option<u8>,
-    /// The file whose sound, subtitles, chapters and metadata are copied, packet by packet. The output must not be it.
+    /// Files and sequences that the run reads: the output must not be, or be part of, any of them.
+    pub reads: Vec<PathBuf>,
+    /// The file whose sound, subtitles, chapters and metadata are copied, packet by packet.
     pub copy_from: Option<PathBuf>,
     /// The part of `copy_from` that the frames are from, as it was given to the source.
     pub start: Option<f64>,
@@ -55,14 +60,26 @@ impl SinkOptions {
     /// To write frames of a source as they are, without copying anything else.
     pub fn new(info: &SourceInfo) -> Self {
         SinkOptions {
-            size: info.size,
-            time_base: info.time_base,
             frame_rate: info.frame_rate,
             frames: info.frames,
             pixel_aspect: info.pixel_aspect,
             colour: info.colour,
+            ..Self::srgb(info.size, info.time_base)
+        }
+    }
+
+    /// To write sRGB frames of this size, any number of them at any rate.
+    pub fn srgb(size: Size, time_base: TimeBase) -> Self {
+        SinkOptions {
+            size,
+            time_base,
+            frame_rate: None,
+            frames: None,
+            pixel_aspect: (1, 1),
+            colour: Colour::srgb(size),
             codec: None,
             crf: None,
+            reads: Vec::new(),
             copy_from: None,
             start: None,
             duration: None,
@@ -74,6 +91,7 @@ impl SinkOptions {
     /// Copies sound, subtitles, chapters and metadata of the file that the frames are from, cut as the frames were.
     pub fn with_streams_of(mut self, input: &Path, options: &SourceOptions) -> Self {
         self.copy_from = Some(input.to_owned());
+        self.reads.push(input.to_owned());
         self.start = options.start;
         self.duration = options.duration;
         self
@@ -85,7 +103,8 @@ pub trait FrameSink {
     fn write(&mut self, frame: &Frame) -> Result<()>;
 
     /// Writes what is still held back (delayed packets, a trailer) and puts the result under its final name.
-    /// A sink that is dropped without `finish` leaves nothing behind under the final name.
+    /// A sink that is dropped without `finish` leaves nothing behind under the final name, but the pictures of a sequence and
+    /// what was recorded live.
     fn finish(self: Box<Self>) -> Result<()>;
 
     /// What of the input could not be carried over, one sentence each: a sound track that the container cannot hold.
@@ -107,8 +126,21 @@ pub fn create(output: &Path, options: &SinkOptions) -> Result<Box<dyn FrameSink>
     #[cfg(feature = "video")]
     return Ok(Box::new(video::VideoSink::create(output, options)?));
     #[cfg(not(feature = "video"))]
-    return Err(crate::Error::Output {
+    return Err(Error::Output {
         path: output.to_owned(),
         reason: "this build writes pictures only (it was made without the feature `video`)".to_owned(),
     });
+}
+
+/// A file that lines are written to as they come, and that stays whatever comes of the run. `reads` as in [`SinkOptions`].
+///
+/// # Errors
+/// As of [`create`].
+pub fn lines(output: &Path, reads: &[PathBuf], overwrite: bool) -> Result<File> {
+    // A terminal, a pipe: there is nothing to lose.
+    let stream = std::fs::metadata(output).is_ok_and(|file| !file.is_file() && !file.is_dir());
+    if !stream {
+        part::Part::in_place(output, reads, overwrite)?.stay();
+    }
+    File::create(output).map_err(Error::io("write", output))
 }

@@ -7,6 +7,9 @@ use std::{
 
 use crate::error::{Error, Result};
 
+/// Why an output is refused that would replace what the run reads.
+pub(super) const READ: &str = "it is the input, or a style picture; choose another name";
+
 /// A file in the making: `.NAME.part` beside `NAME`. Dropped without [`Part::complete`], it is removed.
 #[derive(Debug)]
 pub(super) struct Part {
@@ -14,15 +17,17 @@ pub(super) struct Part {
     temporary: PathBuf,
     /// Holds the lock that keeps a second run from writing to the same name.
     lock: Option<File>,
+    /// Whether a file that is written in place stays if it is dropped now.
+    stays: bool,
 }
 
 impl Part {
-    /// Claims a name. `input` is the file that is being read, if any.
+    /// Claims a name. `reads` are the files that the run reads.
     ///
     /// # Errors
-    /// [`Error::Output`] if the output exists and may not be replaced, is the input (by whatever name), is no ordinary
-    /// file, or is being written by another run; [`Error::Io`] if its folder is missing or cannot be written.
-    pub fn create(output: &Path, input: Option<&Path>, overwrite: bool) -> Result<Self> {
+    /// [`Error::Output`] if the output exists and may not be replaced, is one of `reads` (by whatever name), is no
+    /// ordinary file, or is being written by another run; [`Error::Io`] if its folder is missing or cannot be written.
+    pub fn create(output: &Path, reads: &[PathBuf], overwrite: bool) -> Result<Self> {
         let refuse = |reason: &str| Err(Error::Output { path: output.to_owned(), reason: reason.to_owned() });
         // Through a link the file behind it is written, not the link replaced.
         let target = fs::canonicalize(output).unwrap_or_else(|_| output.to_owned());
@@ -33,8 +38,8 @@ impl Part {
             if !metadata.is_file() {
                 return refuse("it is no ordinary file");
             }
-            if input.is_some_and(|input| same_file::is_same_file(input, &target).unwrap_or(false)) {
-                return refuse("it is the input; choose another name");
+            if reads.iter().any(|read| same_file::is_same_file(read, &target).unwrap_or(false)) {
+                return refuse(READ);
             }
             if !overwrite {
                 return refuse("it exists; use --overwrite (-y) to replace it, or choose another name");
@@ -59,19 +64,23 @@ impl Part {
         if cfg!(unix) && matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)) {
             return refuse("another run is just writing it");
         }
-        Ok(Part { target, temporary, lock: Some(file) })
+        Ok(Part { target, temporary, lock: Some(file), stays: false })
     }
 
-    /// Claims a name that is written to directly and stays, finished or not.
+    /// Claims a name that is written to directly and stays, finished or not, once [`Part::stay`] was said.
     ///
     /// # Errors
     /// As of [`Part::create`].
-    #[cfg(feature = "video")]
-    pub fn in_place(output: &Path, overwrite: bool) -> Result<Self> {
-        let mut part = Self::create(output, None, overwrite)?;
+    pub fn in_place(output: &Path, reads: &[PathBuf], overwrite: bool) -> Result<Self> {
+        let mut part = Self::create(output, reads, overwrite)?;
         let renamed = fs::rename(&part.temporary, &part.target).map_err(Error::io("write", &part.target));
         renamed.inspect(|()| part.temporary.clear())?;
         Ok(part)
+    }
+
+    /// Something worth keeping has been written in place.
+    pub fn stay(&mut self) {
+        self.stays = true;
     }
 
     /// The name to write under.
@@ -92,11 +101,13 @@ impl Part {
     pub fn complete(mut self) -> Result<()> {
         self.lock = None;
         if self.is_in_place() {
+            self.stays = true;
             return Ok(());
         }
         let renamed = fs::rename(&self.temporary, &self.target).map_err(Error::io("write", &self.target));
         if renamed.is_ok() {
             self.temporary.clear();
+            self.stays = true;
         }
         renamed
     }
@@ -104,10 +115,10 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if !self.is_in_place() {
+        if !self.stays {
             self.lock = None;
             // Nothing can be done about a failure here; the name tells what the file is.
-            let _ = fs::remove_file(&self.temporary);
+            let _ = fs::remove_file(self.path());
         }
     }
 }
@@ -124,13 +135,13 @@ mod tests {
     fn the_name_appears_when_complete_and_nothing_stays_when_not() {
         let folder = tempfile::tempdir().unwrap();
         let name = folder.path().join("a.mp4");
-        let part = Part::create(&name, None, false).unwrap();
+        let part = Part::create(&name, &[], false).unwrap();
         assert_eq!(part.path().file_name().unwrap(), ".a.mp4.part");
         fs::write(part.path(), b"new").unwrap();
         assert!(!name.exists());
         drop(part);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "dropped: nothing is left");
-        let part = Part::create(&name, None, false).unwrap();
+        let part = Part::create(&name, &[], false).unwrap();
         fs::write(part.path(), b"new").unwrap();
         part.complete().unwrap();
         assert_eq!(fs::read(&name).unwrap(), b"new");
@@ -141,9 +152,13 @@ mod tests {
     fn in_place_the_name_is_there_from_the_start_and_stays() {
         let folder = tempfile::tempdir().unwrap();
         let name = folder.path().join("a.mp4");
-        let part = Part::in_place(&name, false).unwrap();
-        assert!(message(Part::in_place(&name, false)).contains("it exists"));
+        drop(Part::in_place(&name, &[], false).unwrap());
+        assert!(!name.exists(), "nothing was written");
+        let mut part = Part::in_place(&name, &[], false).unwrap();
+        assert!(message(Part::in_place(&name, &[], false)).contains("it exists"));
+        assert!(message(Part::in_place(&name, std::slice::from_ref(&name), true)).contains("it is the input"));
         fs::write(part.path(), b"new").unwrap();
+        part.stay();
         drop(part);
         assert_eq!(fs::read(&name).unwrap(), b"new");
     }
@@ -153,8 +168,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let name = folder.path().join("a.mp4");
         fs::write(&name, b"old").unwrap();
-        assert!(message(Part::create(&name, None, false)).contains("it exists; use --overwrite"));
-        let part = Part::create(&name, None, true).unwrap();
+        assert!(message(Part::create(&name, &[], false)).contains("it exists; use --overwrite"));
+        let part = Part::create(&name, &[], true).unwrap();
         fs::write(part.path(), b"new").unwrap();
         assert_eq!(fs::read(&name).unwrap(), b"old");
         part.complete().unwrap();
@@ -176,15 +191,19 @@ mod tests {
             names.push(soft);
         }
         for name in names {
-            assert!(message(Part::create(&name, Some(&input), true)).contains("it is the input"), "{}", name.display());
+            assert!(
+                message(Part::create(&name, std::slice::from_ref(&input), true)).contains("it is the input"),
+                "{}",
+                name.display()
+            );
         }
     }
 
     #[test]
     fn impossible_places_are_named() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(message(Part::create(folder.path(), None, true)).contains("it is a folder"));
-        assert!(message(Part::create(&folder.path().join("no/a.mp4"), None, true)).contains("does not exist"));
+        assert!(message(Part::create(folder.path(), &[], true)).contains("it is a folder"));
+        assert!(message(Part::create(&folder.path().join("no/a.mp4"), &[], true)).contains("does not exist"));
     }
 
     #[test]
@@ -192,7 +211,7 @@ mod tests {
     fn two_runs_do_not_write_the_same_name() {
         let folder = tempfile::tempdir().unwrap();
         let name = folder.path().join("a.mp4");
-        let _first = Part::create(&name, None, false).unwrap();
-        assert!(message(Part::create(&name, None, false)).contains("another run"));
+        let _first = Part::create(&name, &[], false).unwrap();
+        assert!(message(Part::create(&name, &[], false)).contains("another run"));
     }
 }

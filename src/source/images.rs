@@ -67,12 +67,6 @@ impl Pattern {
         if self.folder.as_os_str().is_empty() { Path::new(".") } else { &self.folder }
     }
 
-    /// Whether both stand for the same files.
-    pub fn is_same(&self, other: &Self) -> bool {
-        let names = |pattern: &Self| (pattern.before.clone(), pattern.digits, pattern.after.clone());
-        names(self) == names(other) && same_file::is_same_file(self.folder(), other.folder()).unwrap_or(false)
-    }
-
     pub fn path(&self, number: u64) -> PathBuf {
         self.folder.join(format!("{}{number:0digits$}{}", self.before, self.after, digits = self.digits))
     }
@@ -98,6 +92,12 @@ impl Pattern {
         numbers.sort_unstable();
         Ok(numbers)
     }
+}
+
+/// The files that a name stands for: itself, or those of a sequence.
+pub fn files(name: &Path) -> Result<Vec<PathBuf>> {
+    let Some(pattern) = Pattern::parse(name) else { return Ok(vec![name.to_owned()]) };
+    Ok(pattern.existing()?.into_iter().map(|number| pattern.path(number)).collect())
 }
 
 /// Reads a picture as an RGB8 frame: turned as its EXIF data say, transparency laid over white, deeper pixels rounded to
@@ -193,7 +193,7 @@ impl ImageSource {
                 frame_rate: Some(rate),
                 frames,
                 pixel_aspect: (1, 1),
-                colour: Colour { primaries: 1, transfer: 1, ..Colour::guess(size) },
+                colour: Colour::srgb(size),
                 description,
             },
             files,

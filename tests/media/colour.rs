@@ -153,20 +153,13 @@ fn written_bars_have_the_values_of_the_standard() {
 }
 
 fn write_one(output: &Path, frame: &Frame, colour: Colour) {
+    let base = stylize::frame::TimeBase { numerator: 1, denominator: 25 };
     let options = SinkOptions {
-        size: frame.size(),
-        time_base: stylize::frame::TimeBase { numerator: 1, denominator: 25 },
         frame_rate: Some(25.0),
         frames: Some(1),
-        pixel_aspect: (1, 1),
         colour,
-        codec: None,
         crf: Some(1),
-        copy_from: None,
-        start: None,
-        duration: None,
-        overwrite: false,
-        live: false,
+        ..SinkOptions::srgb(frame.size(), base)
     };
     let mut sink = sink::create(output, &options).unwrap();
     sink.write(frame).unwrap();

@@ -37,6 +37,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    stylize::cli::interrupt::end_with_the_reader();
     let done = match Args::parse().command {
         Command::Doctor => return if doctor::examine() { ExitCode::SUCCESS } else { ExitCode::FAILURE },
         Command::Device(args) => device::run(&args),

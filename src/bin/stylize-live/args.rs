@@ -88,7 +88,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE.mp4")]
     pub record: Option<PathBuf>,
 
-    /// Replace an existing recording
+    /// Replace existing files: --record, --stats
     #[arg(short = 'y', long = "overwrite")]
     pub overwrite: bool,
 

@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use stylize::{
     frame::Size,
     pipeline::live::{self, Choice, Controls, Feed, Panel, Setup},
+    sink,
     source::{self, SourceOptions},
 };
 
@@ -28,7 +29,10 @@ pub fn run(args: &Args, stop: &AtomicBool) -> anyhow::Result<()> {
     let names = style_names(args);
     let paintings = args.style.paintings()?.into_iter().zip(&names);
     let styles = paintings.map(|(painting, name)| Choice { name: name.clone(), picture: painting.picture }).collect();
-    let statistics = Statistics::create(args.stats.as_deref())?;
+    let mut reads = args.style.files()?;
+    reads.extend(args.input.clone());
+    let statistics = args.stats.as_deref().map(|file| sink::lines(file, &reads, args.overwrite)).transpose()?;
+    let statistics = Statistics::new(statistics);
     let panel = Arc::new(Panel::new(Controls {
         size: args.work_size,
         steps: args.steps,
@@ -46,6 +50,7 @@ pub fn run(args: &Args, stop: &AtomicBool) -> anyhow::Result<()> {
         settings,
         record: args.record.clone(),
         overwrite: args.overwrite,
+        reads,
         virtual_camera: args.virtual_camera.clone(),
     };
     let screen = Screen {

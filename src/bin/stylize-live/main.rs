@@ -13,7 +13,7 @@ use stylize::cli::interrupt::stop_on_interrupt;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
-    env_logger::Builder::new().filter_level(args.log_level).init();
+    stylize::cli::show_log(args.log_level);
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -3,7 +3,6 @@
 use std::{
     fs::File,
     io::Write,
-    path::Path,
     time::{Duration, Instant},
 };
 
@@ -45,10 +44,10 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    pub fn create(path: Option<&Path>) -> anyhow::Result<Self> {
-        let create = |path: &Path| File::create(path).with_context(|| format!("cannot write {}", path.display()));
+    /// Written to a file, if there is one.
+    pub fn new(file: Option<File>) -> Self {
         let now = Instant::now();
-        Ok(Statistics { file: path.map(create).transpose()?, began: now, next: now + SECOND, last: None })
+        Statistics { file, began: now, next: now + SECOND, last: None }
     }
 
     /// Once a second: takes the measurements and writes them down.

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use stylize::{
     Error,
     frame::Size,
@@ -27,17 +27,30 @@ use crate::{
     report::{self, Display},
 };
 
+/// How a run ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Complete,
+    /// By the user, before everything was painted.
+    Stopped,
+}
+
 /// Paints the input as asked.
-pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<()> {
+pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<End> {
     let settings = args.settings();
     settings.validate()?;
     let passes = passes(args, &settings)?;
     let source_options = SourceOptions { start: args.start, duration: args.duration, frame_rate: args.fps };
     source_options.validate()?;
     let info = source::open(&args.input, &source_options)?.info().clone();
-    let sink_options =
-        SinkOptions { codec: args.codec.clone(), crf: args.crf, overwrite: args.overwrite, ..SinkOptions::new(&info) }
-            .with_streams_of(&args.input, &source_options);
+    let sink_options = SinkOptions {
+        codec: args.codec.clone(),
+        crf: args.crf,
+        overwrite: args.overwrite,
+        reads: args.style.files()?,
+        ..SinkOptions::new(&info)
+    }
+    .with_streams_of(&args.input, &source_options);
     let paintings = args.style.paintings()?;
     let network = args.network.network()?;
     let runtime = args.network.runtime()?.inspected(args.inspect.inspection());
@@ -73,13 +86,14 @@ pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<()> {
     let report = report?;
     report.warnings.iter().for_each(|warning| display.warn(warning));
     if report.stopped && report.frames == 0 {
-        bail!("stopped before the first frame was painted; nothing is written");
+        display.warn("stopped before the first frame was painted; nothing is written");
+        return Ok(End::Stopped);
     }
     if report.stopped {
         display.line("stopped: what was painted so far is kept");
     }
     display.summary(&report, &args.output);
-    Ok(())
+    Ok(if report.stopped { End::Stopped } else { End::Complete })
 }
 
 /// The middle stage: RGB8 in, RGB8 out, the stylizer's tensors between them.

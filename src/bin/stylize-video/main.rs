@@ -8,13 +8,15 @@ mod report;
 use std::process::ExitCode;
 
 use clap::Parser;
-use stylize::cli::interrupt::stop_on_interrupt;
+use job::End;
+use stylize::cli::interrupt::{INTERRUPTED, stop_on_interrupt};
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
-    env_logger::Builder::new().filter_level(args.log_level).init();
+    stylize::cli::show_log(args.log_level);
     match run(&args) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(End::Complete) => ExitCode::SUCCESS,
+        Ok(End::Stopped) => ExitCode::from(INTERRUPTED),
         Err(error) => {
             eprintln!("error: {}", stylize::cli::describe(error.as_ref()));
             ExitCode::FAILURE
@@ -22,7 +24,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &args::Args) -> anyhow::Result<()> {
+fn run(args: &args::Args) -> anyhow::Result<End> {
     let stop = stop_on_interrupt("\nstopping: finishing the file; Ctrl-C again stops at once")?;
     job::run(args, &stop)
 }

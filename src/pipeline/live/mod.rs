@@ -80,6 +80,8 @@ pub struct Setup {
     /// The name of the first recording.
     pub record: Option<PathBuf>,
     pub overwrite: bool,
+    /// Files that the run reads: no recording may replace them.
+    pub reads: Vec<PathBuf>,
     /// A device that gets what is shown.
     pub virtual_camera: Option<PathBuf>,
 }
@@ -110,7 +112,7 @@ pub fn run(setup: Setup, panel: &Arc<Panel>, watch: impl FnOnce(&Receiver<Arc<Sh
     let (orders, orders_inbox) = Link::Blocking(1).open();
     let (made_out, made) = Link::Blocking(1).open();
     let shared = || Arc::clone(panel);
-    let Setup { feed, runtime, network, styles, settings, record, overwrite, virtual_camera } = setup;
+    let Setup { feed, runtime, network, styles, settings, record, overwrite, reads, virtual_camera } = setup;
     let workshop = Workshop::new(runtime, network, styles);
     let compose = Compose {
         panel: shared(),
@@ -131,7 +133,7 @@ pub fn run(setup: Setup, panel: &Arc<Panel>, watch: impl FnOnce(&Receiver<Arc<Sh
         orders,
         made,
     };
-    let record = Record { panel: shared(), inbox: recorder_inbox, name: record, overwrite };
+    let record = Record { panel: shared(), inbox: recorder_inbox, name: record, overwrite, reads, failed: None };
     std::thread::scope(|scope| {
         let mut stages = vec![
             stage(scope, panel, "compose", move || compose.run())?,

@@ -8,8 +8,7 @@ use std::{
 
 use super::{Shown, TICK, panel::Panel};
 use crate::{
-    colour::Colour,
-    error::Result,
+    error::{Error, Result},
     frame::{Frame, Size, TimeBase},
     pipeline::link::{Closed, Receiver},
     sink::{self, FrameSink, SinkOptions},
@@ -21,12 +20,18 @@ pub(super) struct Record {
     /// The name asked for on the command line; without it names are made of the time.
     pub name: Option<PathBuf>,
     pub overwrite: bool,
+    /// What the run reads: none of it may be replaced.
+    pub reads: Vec<PathBuf>,
+    /// Why the recording that the command line asked for did not end well.
+    pub failed: Option<Error>,
 }
 
 /// A recording under way.
 struct Recording {
     sink: Box<dyn FrameSink>,
     path: PathBuf,
+    /// By the command line.
+    asked: bool,
     copy: Frame,
     /// pts of its first frame: a recording begins at zero.
     zero: i64,
@@ -34,8 +39,10 @@ struct Recording {
 }
 
 impl Record {
-    /// Runs until nothing more is shown. A recording that cannot begin or go on is reported, and the run goes on; only
-    /// the one that the command line asked for must begin.
+    /// Runs until nothing more is shown. A recording that cannot begin or go on is reported, and the run goes on.
+    ///
+    /// # Errors
+    /// Of the recording that the command line asked for: at once if it cannot begin, otherwise in the end.
     pub fn run(mut self) -> Result<()> {
         let mut recording: Option<Recording> = None;
         let mut must = self.name.is_some();
@@ -56,7 +63,7 @@ impl Record {
             }
         }
         self.finish(recording.take());
-        Ok(())
+        self.failed.map_or(Ok(()), Err)
     }
 
     /// Writes a frame to the recording, which is begun if need be, and begun anew if the size has changed.
@@ -76,8 +83,12 @@ impl Record {
             }
         };
         if let Err(error) = recording.write(frame) {
-            self.finish(Some(recording));
             self.give_up(&error.to_string());
+            if recording.asked {
+                self.failed = Some(error);
+            }
+            // What was written stays; that it cannot be ended either is no news.
+            let _ = recording.sink.finish();
             return Ok(None);
         }
         Ok(Some(recording))
@@ -85,22 +96,28 @@ impl Record {
 
     fn begin(&mut self, frame: &Frame) -> Result<Recording> {
         // A second recording under the name of the first would replace it.
-        let path = self.name.take().unwrap_or_else(|| stamped("mp4"));
+        let (asked, path) = (self.name.is_some(), self.name.take().unwrap_or_else(|| stamped("mp4")));
         let rate = if frame.duration > 0 { 1e6 / frame.duration as f64 } else { 30.0 };
-        let options = options(frame.size(), Some(rate.round().max(1.0)), self.overwrite);
+        let options = SinkOptions {
+            reads: self.reads.clone(),
+            ..options(frame.size(), Some(rate.round().max(1.0)), self.overwrite)
+        };
         let sink = sink::create(&path, &options)?;
         self.panel.notify(format!("recording {}", path.display()));
         let copy = Frame::new(frame.size(), vec![0; frame.pixels().len()], 0);
-        Ok(Recording { sink, path, copy, zero: frame.pts, frames: 0 })
+        Ok(Recording { sink, path, asked, copy, zero: frame.pts, frames: 0 })
     }
 
-    fn finish(&self, recording: Option<Recording>) {
-        let Some(Recording { sink, path, frames, .. }) = recording else { return };
+    fn finish(&mut self, recording: Option<Recording>) {
+        let Some(Recording { sink, path, asked, frames, .. }) = recording else { return };
         match sink.finish() {
             Ok(()) => self.panel.notify(format!("recorded {} ({frames} frames)", path.display())),
             Err(error) => {
                 log::error!("{error}");
                 self.panel.notify(error.to_string());
+                if asked {
+                    self.failed = Some(error);
+                }
             }
         }
     }
@@ -144,22 +161,7 @@ fn save(path: &Path, frame: &Frame) -> Result<()> {
 }
 
 fn options(size: Size, frame_rate: Option<f64>, overwrite: bool) -> SinkOptions {
-    SinkOptions {
-        size,
-        time_base: TimeBase::MICROSECONDS,
-        frame_rate,
-        frames: None,
-        pixel_aspect: (1, 1),
-        // A camera's pictures and a screen's are sRGB, as good as BT.709 here.
-        colour: Colour { primaries: 1, transfer: 1, ..Colour::guess(size) },
-        codec: None,
-        crf: None,
-        copy_from: None,
-        start: None,
-        duration: None,
-        overwrite,
-        live: true,
-    }
+    SinkOptions { frame_rate, overwrite, live: true, ..SinkOptions::srgb(size, TimeBase::MICROSECONDS) }
 }
 
 /// `stylize-20260131-235959-123.EXTENSION`, UTC.
@@ -216,7 +218,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("out.mp4");
         let panel = Arc::new(Panel::new(controls));
-        Record { panel, inbox, name: Some(path.clone()), overwrite: false }.run().expect("it is recorded");
+        Record { panel, inbox, name: Some(path.clone()), overwrite: false, reads: Vec::new(), failed: None }
+            .run()
+            .expect("it is recorded");
         let mut source = source::open(&path, &SourceOptions::default()).expect("a video");
         assert_eq!(std::iter::from_fn(|| source.next().expect("no damage")).count(), 20);
     }

@@ -46,9 +46,9 @@ impl VideoSink {
         crate::ffmpeg::silence();
         let container = muxer::container(output)?;
         let (codec, settings) = choice::choose(output, &container, options)?;
-        let part = match options.live {
-            true => Part::in_place(output, options.overwrite)?,
-            false => Part::create(output, options.copy_from.as_deref(), options.overwrite)?,
+        let mut part = match options.live {
+            true => Part::in_place(output, &options.reads, options.overwrite)?,
+            false => Part::create(output, &options.reads, options.overwrite)?,
         };
         let mut muxer = Muxer::create(&part, container)?;
         let encoder = Encoder::open(output, codec, settings, &muxer, options)?;
@@ -59,6 +59,9 @@ impl VideoSink {
             None => None,
         };
         muxer.write_header(options)?;
+        if options.live {
+            part.stay();
+        }
         Ok(VideoSink { encoder, copier, muxer, warnings, end: 0, written: 0, options: options.clone(), part })
     }
 

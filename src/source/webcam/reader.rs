@@ -59,7 +59,7 @@ impl Reader {
             frames: None,
             pixel_aspect: (1, 1),
             // What cameras send is sRGB; BT.709 has its primaries.
-            colour: Colour { primaries: 1, transfer: 1, ..Colour::guess(size) },
+            colour: Colour::srgb(size),
             description,
         };
         Ok(Reader { frames: Some(frames), thread: Some(thread), info, name })
