@@ -13,6 +13,7 @@ const SUFFICIENT: f64 = 1e-4;
 const TRIALS: usize = 8;
 
 /// One remembered step.
+#[derive(Default)]
 struct Pair {
     /// `x_{k+1} - x_k`
     step: Vec<f32>,
@@ -22,93 +23,120 @@ struct Pair {
     rho: f64,
 }
 
-/// L-BFGS. Costs more evaluations a step than Adam, and reaches lower values in a long run from one start.
+/// L-BFGS. Costs more evaluations a step than Adam, and reaches lower values in a long run from one start. Once the history is
+/// full nothing is allocated.
 pub struct Lbfgs {
     /// How far the very first step moves the component that moves most, in units of x.
     first_step: f32,
     pairs: VecDeque<Pair>,
-    /// Point and gradient after the last step.
-    last: Option<(Vec<f32>, Vec<f32>, f32)>,
+    /// A pair that was given up: its vectors serve again.
+    spare: Option<Pair>,
+    /// The point after the last step, and the gradient there; no value where they are not known.
+    point: Vec<f32>,
+    gradient: Vec<f32>,
+    value: Option<f32>,
     direction: Vec<f32>,
+    /// The gradient at a point that is tried.
+    trial: Vec<f32>,
+    /// Scratch of the two loops.
+    alphas: Vec<f64>,
 }
 
 impl Lbfgs {
     pub fn new(length: usize, first_step: f32) -> Self {
-        Lbfgs { first_step, pairs: VecDeque::with_capacity(HISTORY), last: None, direction: vec![0.0; length] }
+        let vector = || vec![0.0; length];
+        Lbfgs {
+            first_step,
+            pairs: VecDeque::with_capacity(HISTORY),
+            spare: None,
+            point: vector(),
+            gradient: vector(),
+            value: None,
+            direction: vector(),
+            trial: vector(),
+            alphas: Vec::with_capacity(HISTORY),
+        }
     }
 
-    /// The two-loop recursion: `direction = -H g`.
-    fn aim(&mut self, gradient: &[f32]) {
-        self.direction.copy_from_slice(gradient);
-        let mut alphas = Vec::with_capacity(self.pairs.len());
+    /// The two-loop recursion: `direction = -H g`. Returns its slope, negative where it leads down.
+    fn aim(&mut self) -> f64 {
+        self.direction.copy_from_slice(&self.gradient);
+        self.alphas.clear();
         for pair in self.pairs.iter().rev() {
             let alpha = pair.rho * dot(&pair.step, &self.direction);
             add(&mut self.direction, -alpha, &pair.change);
-            alphas.push(alpha);
+            self.alphas.push(alpha);
         }
         let scale = match self.pairs.back() {
             Some(pair) => 1.0 / (pair.rho * dot(&pair.change, &pair.change)),
             None => {
-                let steepest = gradient.iter().fold(0.0f32, |most, g| most.max(g.abs()));
+                let steepest = self.gradient.iter().fold(0.0f32, |most, g| most.max(g.abs()));
                 f64::from(self.first_step / steepest.max(f32::MIN_POSITIVE))
             }
         };
         self.direction.iter_mut().for_each(|d| *d *= scale as f32);
-        for (pair, alpha) in self.pairs.iter().zip(alphas.into_iter().rev()) {
+        for (pair, alpha) in self.pairs.iter().zip(self.alphas.iter().rev()) {
             let beta = pair.rho * dot(&pair.change, &self.direction);
             add(&mut self.direction, alpha - beta, &pair.step);
         }
         self.direction.iter_mut().for_each(|d| *d = -*d);
+        dot(&self.gradient, &self.direction)
     }
 
-    fn remember(&mut self, x: &[f32], gradient: &[f32], value: f32) {
-        if let Some((last_x, last_gradient, _)) = &self.last {
-            let step: Vec<f32> = x.iter().zip(last_x).map(|(a, b)| a - b).collect();
-            let change: Vec<f32> = gradient.iter().zip(last_gradient).map(|(a, b)| a - b).collect();
-            let curvature = dot(&step, &change);
-            // Only a positive curvature keeps the approximation positive definite.
-            if curvature > 1e-10 * dot(&change, &change).max(f64::MIN_POSITIVE) {
-                if self.pairs.len() == HISTORY {
-                    self.pairs.pop_front();
-                }
-                self.pairs.push_back(Pair { step, change, rho: 1.0 / curvature });
-            }
+    /// Takes `x`, with the gradient in `trial`, for the point after the last step, and learns from the way there.
+    fn arrive(&mut self, x: &[f32], value: f32) {
+        if self.value.replace(value).is_some() {
+            self.learn(x);
         }
-        self.last = Some((x.to_vec(), gradient.to_vec(), value));
+        self.point.copy_from_slice(x);
+        std::mem::swap(&mut self.gradient, &mut self.trial);
+    }
+
+    fn learn(&mut self, x: &[f32]) {
+        let mut pair = self.spare.take().unwrap_or_default();
+        subtract(x, &self.point, &mut pair.step);
+        subtract(&self.trial, &self.gradient, &mut pair.change);
+        let curvature = dot(&pair.step, &pair.change);
+        pair.rho = 1.0 / curvature;
+        // Only a positive curvature keeps the approximation positive definite.
+        let sound = curvature > 1e-10 * dot(&pair.change, &pair.change).max(f64::MIN_POSITIVE);
+        if sound {
+            if self.pairs.len() == HISTORY {
+                self.spare = self.pairs.pop_front();
+            }
+            self.pairs.push_back(pair);
+        } else {
+            self.spare = Some(pair);
+        }
     }
 }
 
 impl Optimizer for Lbfgs {
     fn step(&mut self, x: &mut [f32], closure: &mut Closure) -> Result<f32> {
         // The point may have been moved since (clamped, warped): the gradient is evaluated where it stands.
-        let moved = self.last.as_ref().is_none_or(|(last, ..)| last.as_slice() != &*x);
-        if moved {
-            let mut gradient = vec![0.0; x.len()];
-            let value = closure(x, &mut gradient)?;
-            self.remember(x, &gradient, value);
+        if self.value.is_none() || self.point != x {
+            let value = closure(x, &mut self.trial)?;
+            self.arrive(x, value);
         }
-        let (start, gradient, value) = self.last.clone().expect("it was just remembered");
-        self.aim(&gradient);
-        let mut slope = dot(&gradient, &self.direction);
+        let value = self.value.expect("it is known now");
+        let mut slope = self.aim();
         if slope >= 0.0 {
             // Not a descent direction: the curvature belongs to another problem. Begin again with the gradient.
             self.pairs.clear();
-            self.aim(&gradient);
-            slope = dot(&gradient, &self.direction);
+            slope = self.aim();
         }
-        let mut trial_gradient = vec![0.0; x.len()];
         let mut length = 1.0f64;
         for _ in 0..TRIALS {
-            x.copy_from_slice(&start);
+            x.copy_from_slice(&self.point);
             add(x, length, &self.direction);
-            let trial = closure(x, &mut trial_gradient)?;
+            let trial = closure(x, &mut self.trial).inspect_err(|_| x.copy_from_slice(&self.point))?;
             if f64::from(trial) <= f64::from(value) + SUFFICIENT * length * slope {
-                self.remember(x, &trial_gradient, trial);
+                self.arrive(x, trial);
                 return Ok(value);
             }
             length *= 0.5;
         }
-        x.copy_from_slice(&start);
+        x.copy_from_slice(&self.point);
         self.pairs.clear();
         Ok(value)
     }
@@ -117,12 +145,22 @@ impl Optimizer for Lbfgs {
 impl State for Lbfgs {
     fn reset(&mut self) {
         self.pairs.clear();
-        self.last = None;
+        self.value = None;
+    }
+
+    fn forget_value(&mut self) {
+        self.value = None;
     }
 
     fn state(&mut self) -> Vec<&mut [f32]> {
         Vec::new()
     }
+}
+
+/// `a - b`.
+fn subtract(a: &[f32], b: &[f32], out: &mut Vec<f32>) {
+    out.clear();
+    out.extend(a.iter().zip(b).map(|(a, b)| a - b));
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f64 {
@@ -134,4 +172,43 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
 fn add(x: &mut [f32], factor: f64, direction: &[f32]) {
     let factor = factor as f32;
     x.iter_mut().zip(direction).for_each(|(x, d)| *x += factor * d);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    /// Half the squared distance to a target.
+    fn toward(target: f32) -> impl FnMut(&[f32], &mut [f32]) -> Result<f32> {
+        move |x, gradient| {
+            gradient.iter_mut().zip(x).for_each(|(gradient, x)| *gradient = x - target);
+            Ok(0.5 * x.iter().map(|x| (x - target).powi(2)).sum::<f32>())
+        }
+    }
+
+    #[test]
+    fn another_function_at_the_same_point_is_gone_down_too() {
+        let (mut lbfgs, mut x) = (Lbfgs::new(3, 0.1), vec![0.5f32; 3]);
+        for _ in 0..30 {
+            lbfgs.step(&mut x, &mut toward(0.2)).unwrap();
+        }
+        assert!(x.iter().all(|x| (x - 0.2).abs() < 1e-4), "{x:?}");
+        lbfgs.forget_value();
+        for _ in 0..30 {
+            lbfgs.step(&mut x, &mut toward(0.8)).unwrap();
+        }
+        assert!(x.iter().all(|x| (x - 0.8).abs() < 1e-4), "{x:?}");
+    }
+
+    #[test]
+    fn a_failure_leaves_the_point_as_it_was() {
+        let (mut lbfgs, mut x, mut calls) = (Lbfgs::new(3, 0.1), vec![0.5f32; 3], 0);
+        let mut fails = |x: &[f32], gradient: &mut [f32]| {
+            calls += 1;
+            if calls == 2 { Err(Error::NoFrames) } else { toward(0.2)(x, gradient) }
+        };
+        assert!(lbfgs.step(&mut x, &mut fails).is_err());
+        assert_eq!(x, [0.5; 3]);
+    }
 }

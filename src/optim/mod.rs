@@ -13,6 +13,9 @@ pub trait State {
     /// Forgets everything: the next step is a first step.
     fn reset(&mut self);
 
+    /// What is minimized is another function from now on: a value or gradient that is remembered is no longer its.
+    fn forget_value(&mut self) {}
+
     /// The parts that belong to elements of `x` (Adam's moments), to be moved together with it: vectors alike to `x`, or as
     /// long as one of its planes where these share what there is. Scaling all of them alike at an element lets it forget that
     /// much.

@@ -178,6 +178,7 @@ impl Canvas {
     /// Takes a frame as the content from now on. The device gets it with the start of its steps.
     pub fn look_at(&mut self, frame: ArrayView3<f32>) -> Result<()> {
         self.content.assign(&frame);
+        self.solver.state().forget_value();
         match &mut self.solver {
             Solver::Host { objective, .. } => objective.set_content(frame),
             Solver::Device { .. } => Ok(()),
