@@ -16,6 +16,8 @@ pub enum Balance {
 }
 
 impl Balance {
+    /// The largest of the course's weights that is taken.
+    pub const MOST: f64 = 1e12;
     /// alpha and beta of the course's example, 10 and 40.
     pub const COURSE: Balance = Balance::Course { content: 10.0, style: 40.0 };
 
@@ -141,8 +143,8 @@ impl Settings {
         match self.balance {
             Balance::Strength(strength) => within("strength", strength, 0.0, 1.0, "between 0 and 1"),
             Balance::Course { content, style } => {
-                within("content-weight", content, 0.0, 1e12, "between 0 and 1e12")?;
-                within("style-weight", style, 0.0, 1e12, "between 0 and 1e12")?;
+                within("content-weight", content, 0.0, Balance::MOST, "between 0 and 1e12")?;
+                within("style-weight", style, 0.0, Balance::MOST, "between 0 and 1e12")?;
                 if content == 0.0 && style == 0.0 {
                     let expected = "positive where --content-weight is 0";
                     return Err(Error::Setting { name: "style-weight", expected, found: "0".into() });

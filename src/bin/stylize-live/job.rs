@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use stylize::{
+    Error,
     frame::Size,
     pipeline::live::{self, Choice, Controls, Feed, Panel, Setup},
     sink,
@@ -64,9 +65,9 @@ pub fn run(args: &Args, stop: &AtomicBool) -> anyhow::Result<()> {
     };
     let mut watched = Ok(());
     live::run(setup, &panel, |inbox| watched = screen.watch(inbox))?;
-    watched.map_err(|error| match args.headless {
-        true => error,
-        false => error.context("(--headless runs without a window)"),
+    watched.map_err(|error| match error.downcast_ref() {
+        Some(Error::Window { .. }) => error.context("(--headless runs without a window)"),
+        _ => error,
     })
 }
 

@@ -108,7 +108,9 @@ fn stronger(balance: Balance, direction: f64) -> Balance {
             let strength = (100.0 * (strength + direction * STRENGTH)).round() / 100.0;
             Balance::Strength(strength.clamp(0.0, 1.0))
         }
-        Balance::Course { content, style } => Balance::Course { content, style: style * FACTOR.powf(direction) },
+        Balance::Course { content, style } => {
+            Balance::Course { content, style: (style * FACTOR.powf(direction)).min(Balance::MOST) }
+        }
     }
 }
 

@@ -277,8 +277,8 @@ fn add_stream(stream: &StreamMut, muxer: &mut Muxer, warnings: &mut Vec<String>)
         return Ok(None);
     }
     let base = stream.time_base();
-    let failed = muxer.failed(ffmpeg_next::Error::Bug);
-    let mut added = muxer.output().add_stream(codec::Id::None).map_err(|_| failed)?;
+    let failed = muxer.failure();
+    let mut added = muxer.output().add_stream(codec::Id::None).map_err(failed)?;
     added.set_parameters(parameters);
     added.set_time_base(base);
     let to = added.index();

@@ -23,7 +23,7 @@ use crate::{
 /// - H.264 with 4:2:0 chroma stores even sizes only. An odd one is coded with its last column or row repeated, and the
 ///   container states the true size; FFmpeg's decoder crops to it. (4:4:4 would be exact by itself, but hardware decoders
 ///   and browsers do not play it.)
-/// - Copied packets are read as the video advances, so memory does not grow with length.
+/// - Copied packets are read as the video advances, so memory does not grow with length, but for what follows the last frame.
 /// - If the frames end before the input's video does (the user stopped), what is copied is cut there too.
 pub struct VideoSink {
     encoder: Encoder,

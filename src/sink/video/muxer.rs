@@ -139,6 +139,12 @@ impl Muxer {
         write_error(&self.target, error)
     }
 
+    /// The same to be used while the muxer is borrowed.
+    pub fn failure(&self) -> impl FnOnce(ffmpeg_next::Error) -> Error + use<> {
+        let target = self.target.clone();
+        move |error| write_error(&target, error)
+    }
+
     /// The video stream, which is the first.
     pub fn add_video(&mut self, encoder: &Encoder, options: &SinkOptions) -> Result<()> {
         let target = self.target.clone();

@@ -104,6 +104,7 @@ impl Decoding {
 
     /// Decodes the next picture; false at the end.
     pub fn next(&mut self, picture: &mut frame::Video) -> Result<bool> {
+        let mut failures = 0;
         loop {
             match self.decoder.receive_frame(picture) {
                 Ok(()) => {
@@ -116,7 +117,11 @@ impl Decoding {
                 Err(ffmpeg_next::Error::Eof) => return Ok(false),
                 Err(error) if ffmpeg::is_again(error) => return Ok(false),
                 // Decoders with threads report a bad packet only here; the next call goes on behind it.
-                Err(_) => self.lost += 1,
+                Err(_) if failures < HOPELESS => {
+                    failures += 1;
+                    self.lost += 1;
+                }
+                Err(_) => return Ok(false),
             }
         }
     }

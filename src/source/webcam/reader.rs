@@ -111,8 +111,13 @@ fn read(mut device: Device, format: Format, name: &str, epoch: Instant, frames: 
                 (decoded.map(|()| frame).map_err(damaged), false)
             }
         };
+        if over {
+            // Why it is over must arrive, however many frames wait before it; fails only if nobody wants any.
+            let _ = frames.send(item);
+            return;
+        }
         // A frame that nobody has room for is late already.
-        if matches!(frames.try_send(item), Err(TrySendError::Disconnected(_))) || over {
+        if matches!(frames.try_send(item), Err(TrySendError::Disconnected(_))) {
             return;
         }
     }
