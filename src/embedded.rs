@@ -6,7 +6,7 @@ use crate::{
     error::Result,
     frame::Frame,
     net::{vgg::Vgg, weights},
-    source::images,
+    source::picture,
 };
 
 /// Names of the networks inside the binary.
@@ -26,5 +26,5 @@ pub fn network(name: &str) -> Option<Result<Vgg>> {
 /// The built-in style picture.
 pub fn style() -> Result<Frame> {
     let picture = Cursor::new(include_bytes!("../samples/night.jpg"));
-    images::decode_picture(picture, Path::new("the built-in style"))
+    picture::decode(picture, Path::new("the built-in style"))
 }

@@ -15,6 +15,7 @@ mod margin;
 mod rhythm;
 
 pub use adjust::Style;
+pub(crate) use adjust::hung;
 pub use debug::DebugView;
 
 use canvas::{Canvas, Partly, Solver};

@@ -140,6 +140,17 @@ fn weights_that_are_none() {
     model("absent.safetensors", &["absent.safetensors", "no file", "vgg19"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_pipe_can_be_read_only_once() {
+    let folder = Folder::new();
+    assert!(std::process::Command::new("mkfifo").arg(folder.path("pipe.mp4")).status().expect("mkfifo").success());
+    let mut command = folder.command(&arguments("pipe.mp4", "out.mp4", &[]));
+    let ended = command.output().expect("starts");
+    let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(ended.status.code() == Some(1) && told.contains("it is a pipe"), "{told}");
+}
+
 #[test]
 fn vgg19_that_is_not_installed() {
     let folder = Folder::new();

@@ -16,7 +16,7 @@ use crate::{
         weights,
     },
     settings::Balance,
-    source::images,
+    source::picture,
     stylizer::Painting,
 };
 
@@ -124,8 +124,8 @@ impl NetworkArgs {
 /// A look inside, for those who tune.
 #[derive(Args, Clone, Debug)]
 pub struct InspectArgs {
-    /// Write ONNX Runtime's own profile of the steps (Chrome's trace format), a file for each picture size: trace.json
-    /// becomes trace-320x180.json
+    /// Write ONNX Runtime's own profile of the steps (Chrome's trace format), a file for each picture size, its margin
+    /// included: trace.json becomes trace-328x188.json
     #[arg(long, value_name = "FILE")]
     pub profile: Option<PathBuf>,
 
@@ -190,7 +190,7 @@ impl StyleArgs {
 
 fn painting(style: &str) -> Result<Painting> {
     let (path, weight) = split_weight(style)?;
-    Ok(Painting { picture: images::load_picture(&path)?, weight })
+    Ok(Painting { picture: picture::load(&path)?, weight })
 }
 
 /// `FILE:WEIGHT`, unless a file of the whole name exists: colons are legal in names.

@@ -77,6 +77,11 @@ impl Timeline {
         self.until.is_some_and(|until| ts >= until.rescale(MICROSECONDS, base))
     }
 
+    /// The end of the part, if it has one, in `base`.
+    pub fn until(&self, base: Rational) -> Option<i64> {
+        self.until.map(|until| until.rescale(MICROSECONDS, base))
+    }
+
     /// Whether the moment lies so far behind the part that nothing of it can follow (streams are interleaved loosely).
     pub fn is_long_after(&self, ts: i64, base: Rational) -> bool {
         const SLACK: i64 = 3_000_000;

@@ -104,7 +104,7 @@ impl Runtime {
     /// Device and precision in a few words, with what `auto` passed over and why.
     pub fn description(&self) -> String {
         let mut text = self.device.to_string();
-        if self.device != Device::Cpu || self.precision == Precision::Fp16 {
+        if self.device != Device::Cpu {
             text = format!("{text} ({})", self.precision);
         }
         if !self.passed_over.is_empty() {

@@ -154,7 +154,8 @@ impl Vgg {
         if size.width.min(size.height) < smallest {
             let found =
                 format!("so small that the picture becomes {size} (the network needs {smallest} pixels each way)");
-            return Err(Error::Setting { name: "size", expected: "larger", found });
+            let expected = "larger, and so must the input be if it is that small itself: no picture is enlarged";
+            return Err(Error::Setting { name: "size", expected, found });
         }
         Ok(())
     }

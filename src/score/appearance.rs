@@ -17,6 +17,7 @@ use crate::{
         session::Runtime,
         vgg::{Layer, Vgg},
     },
+    stylizer::hung,
     tensor::Resampler,
 };
 
@@ -80,8 +81,7 @@ impl Eye {
         let mut resampler = Resampler::new();
         let mut targets = Vec::new();
         if let Some(painting) = painting {
-            let Size { width, height } = painting.size();
-            let hung = Size::new(size.width, ((height * size.width + width / 2) / width).max(vgg.smallest_side()));
+            let hung = hung(painting.size(), size.width, vgg.smallest_side());
             let picture = resampler.tensor(painting, hung);
             let mut of_painting = Features::new(runtime, &vgg, hung, &taps)?;
             of_painting.look(picture.view())?;

@@ -112,7 +112,7 @@ pub fn compare(
             (left, _) => {
                 let longer = if left.is_some() { content } else { stylized };
                 let frames = scorer.frames();
-                notes.push(format!("{} is longer; only the first {frames} frames were compared", longer.display()));
+                notes.push(format!("{} is longer; compared until frame {frames}", longer.display()));
                 break;
             }
         }

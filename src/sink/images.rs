@@ -202,7 +202,7 @@ mod tests {
             assert!(sink.write(&frame(60)).unwrap_err().to_string().contains("more than one frame"));
             assert!(!path.exists(), "not before it is finished");
             sink.finish().unwrap();
-            let picture = crate::source::images::load_picture(&path).unwrap();
+            let picture = crate::source::picture::load(&path).unwrap();
             let difference = picture.pixels().iter().zip(frame(50).pixels()).map(|(a, b)| a.abs_diff(*b)).max();
             assert!(difference <= Some(if name == "a.jpg" { 6 } else { 0 }), "{name}: {difference:?}");
         }

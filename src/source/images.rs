@@ -2,17 +2,14 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Seek},
     path::{Path, PathBuf},
 };
 
-use image::{DynamicImage, ImageDecoder, ImageReader};
-
-use super::{FrameSource, SourceInfo, SourceOptions};
+use super::{FrameSource, SourceInfo, SourceOptions, picture};
 use crate::{
     colour::Colour,
     error::{Error, Result},
-    frame::{Frame, Size, TimeBase},
+    frame::{Frame, TimeBase},
 };
 
 /// File name extensions of still pictures. A GIF is a video to us: it may move.
@@ -23,11 +20,15 @@ const DEFAULT_RATE: f64 = 25.0;
 
 /// Whether the name is that of a still picture.
 pub fn is_picture(path: &Path) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_lowercase();
-    EXTENSIONS.contains(&extension.as_str()) && !is_sequence(path)
+    has_pictures_extension(path) && !is_sequence(path)
 }
 
-/// Whether the name stands for a numbered sequence: `%d` or `%05d` in the file's name.
+fn has_pictures_extension(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_lowercase();
+    EXTENSIONS.contains(&extension.as_str())
+}
+
+/// Whether the name stands for a numbered sequence of pictures: `%d` or `%05d` in the file's name, and no file has that very name.
 pub fn is_sequence(path: &Path) -> bool {
     Pattern::parse(path).is_some()
 }
@@ -44,6 +45,9 @@ pub(crate) struct Pattern {
 
 impl Pattern {
     pub fn parse(path: &Path) -> Option<Self> {
+        if !has_pictures_extension(path) || path.is_file() {
+            return None;
+        }
         let name = path.file_name()?.to_str()?;
         for (position, _) in name.match_indices('%') {
             let rest = &name[position + 1..];
@@ -100,61 +104,6 @@ pub fn files(name: &Path) -> Result<Vec<PathBuf>> {
     Ok(pattern.existing()?.into_iter().map(|number| pattern.path(number)).collect())
 }
 
-/// Reads a picture as an RGB8 frame: turned as its EXIF data say, transparency laid over white, deeper pixels rounded to
-/// eight bits, gray as three equal channels. Values are taken as sRGB; an embedded colour profile is not applied.
-///
-/// # Errors
-/// [`Error::Io`] if the file cannot be read, [`Error::Picture`] if it is no picture.
-pub fn load_picture(path: &Path) -> Result<Frame> {
-    let refuse = |reason: String| Error::Picture { path: path.to_owned(), reason };
-    let metadata = fs::metadata(path).map_err(Error::io("read", path))?;
-    if metadata.is_dir() {
-        return Err(refuse("it is a folder".to_owned()));
-    }
-    if metadata.len() == 0 {
-        return Err(refuse("the file is empty".to_owned()));
-    }
-    let file = fs::File::open(path).map_err(Error::io("read", path))?;
-    decode_picture(BufReader::new(file), path)
-}
-
-/// [`load_picture`] from anything that can be read; `path` names it in messages.
-pub fn decode_picture(from: impl BufRead + Seek, path: &Path) -> Result<Frame> {
-    let refuse = |reason: String| Error::Picture { path: path.to_owned(), reason };
-    let reader = ImageReader::new(from).with_guessed_format().map_err(Error::io("read", path))?;
-    let mut decoder = reader.into_decoder().map_err(|error| refuse(reason(&error)))?;
-    let orientation = decoder.orientation().map_err(|error| refuse(reason(&error)))?;
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| refuse(reason(&error)))?;
-    picture.apply_orientation(orientation);
-    let size = Size::new(picture.width() as usize, picture.height() as usize);
-    if size.area() == 0 {
-        return Err(refuse("it has no pixels".to_owned()));
-    }
-    Ok(Frame::new(size, rgb(picture), 0))
-}
-
-fn reason(error: &image::ImageError) -> String {
-    match error {
-        image::ImageError::Unsupported(_) => {
-            "its format is unknown; PNG, JPEG, WebP, BMP, TIFF and GIF can be read".to_owned()
-        }
-        other => other.to_string(),
-    }
-}
-
-/// RGB8 pixels; what shines through is white.
-fn rgb(picture: DynamicImage) -> Vec<u8> {
-    if !picture.color().has_alpha() {
-        return picture.into_rgb8().into_raw();
-    }
-    let over_white = |colour: u8, alpha: u32| ((u32::from(colour) * alpha + 255 * (255 - alpha) + 127) / 255) as u8;
-    let flatten = |pixel: &image::Rgba<u8>| {
-        let [red, green, blue, alpha] = pixel.0;
-        [red, green, blue].map(|colour| over_white(colour, u32::from(alpha)))
-    };
-    picture.into_rgba8().pixels().flat_map(flatten).collect()
-}
-
 /// A picture as a video of one frame, or a numbered sequence as a video of constant rate.
 pub struct ImageSource {
     info: SourceInfo,
@@ -168,7 +117,7 @@ impl ImageSource {
     /// `input` is a picture or a pattern such as `frames/%05d.png`, whose files are taken in order from the lowest number.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Picture`] as of [`load_picture`] for the first picture; [`Error::Input`] if no file fits the
+    /// [`Error::Io`], [`Error::Picture`] as of [`picture::load`] for the first picture; [`Error::Input`] if no file fits the
     /// pattern.
     pub fn open(input: &Path, options: &SourceOptions) -> Result<Self> {
         let rate = options.frame_rate.unwrap_or(DEFAULT_RATE);
@@ -179,7 +128,7 @@ impl ImageSource {
             Some(pattern) => sequence(input, &pattern, rate, options)?,
             None => (vec![input.to_owned()], None),
         };
-        let size = load_picture(&files[0])?.size();
+        let size = picture::load(&files[0])?.size();
         let description = match files.len() {
             1 => format!("{size} picture"),
             count => format!("{size} sequence of {count} pictures, {rate} fps"),
@@ -222,7 +171,10 @@ fn sequence(
     let damage = (missing > 0).then(|| {
         let gap = numbers.iter().zip(*first..).find(|&(&number, expected)| number != expected);
         let gap = gap.map(|(_, expected)| pattern.path(expected)).unwrap_or_default();
-        format!("{missing} pictures of the sequence are missing, {} the first", gap.display())
+        match missing {
+            1 => format!("{} of the sequence is missing", gap.display()),
+            _ => format!("{missing} pictures of the sequence are missing, {} the first", gap.display()),
+        }
     });
     let count = |seconds: f64| (seconds * rate - 1e-6).ceil().max(0.0) as usize;
     let skip = options.start.map_or(0, count);
@@ -241,7 +193,7 @@ impl FrameSource for ImageSource {
 
     fn next(&mut self) -> Result<Option<Frame>> {
         let Some(path) = self.files.pop() else { return Ok(None) };
-        let mut frame = load_picture(&path)?;
+        let mut frame = picture::load(&path)?;
         if frame.size() != self.info.size {
             let reason = format!("it is {}, but the sequence began with {}", frame.size(), self.info.size);
             return Err(Error::Input { path, reason });
@@ -259,9 +211,10 @@ impl FrameSource for ImageSource {
 
 #[cfg(test)]
 mod tests {
-    use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+    use image::{DynamicImage, Rgb, RgbImage};
 
     use super::*;
+    use crate::frame::Size;
 
     fn save(folder: &Path, name: &str, picture: impl Into<DynamicImage>) -> PathBuf {
         let path = folder.join(name);
@@ -270,10 +223,20 @@ mod tests {
     }
 
     #[test]
+    fn a_sequence_is_one_of_pictures_and_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(is_sequence(&folder.path().join("a%03d.png")));
+        assert!(!is_sequence(&folder.path().join("a%03d.mp4")));
+        let literal = folder.path().join("100%d.png");
+        fs::write(&literal, b"a picture").unwrap();
+        assert!(!is_sequence(&literal) && is_picture(&literal));
+    }
+
+    #[test]
     fn names_say_what_they_stand_for() {
         assert!(is_picture(Path::new("a.PNG")) && is_picture(Path::new("x/a.jpeg")) && !is_picture(Path::new("a.mp4")));
         assert!(
-            is_sequence(Path::new("x/%05d.png")) && is_sequence(Path::new("a%d")) && !is_picture(Path::new("%d.png"))
+            is_sequence(Path::new("x/%05d.png")) && !is_sequence(Path::new("a%d")) && !is_picture(Path::new("%d.png"))
         );
         assert!(!is_sequence(Path::new("100% done.png")) && !is_sequence(Path::new("%s.png")));
         let pattern = Pattern::parse(Path::new("x/a%03d_b.png")).unwrap();
@@ -281,66 +244,6 @@ mod tests {
         assert_eq!(pattern.path(1234), Path::new("x/a1234_b.png"));
         let numbers = ["a007_b.png", "a1234_b.png", "a7_b.png", "a0007_b.png", "a_b.png", "a00x_b.png"];
         assert_eq!(numbers.map(|name| pattern.number(name)), [Some(7), Some(1234), None, None, None, None]);
-    }
-
-    #[test]
-    fn every_kind_of_pixel_becomes_rgb8() {
-        let folder = tempfile::tempdir().unwrap();
-        let gray = save(folder.path(), "gray.png", GrayImage::from_pixel(2, 1, Luma([77])));
-        assert_eq!(load_picture(&gray).unwrap().pixels(), [77; 6]);
-        let deep = ImageBuffer::<Rgb<u16>, _>::from_pixel(1, 1, Rgb([65535, 32896, 0]));
-        let deep = save(folder.path(), "deep.png", deep);
-        assert_eq!(load_picture(&deep).unwrap().pixels(), [255, 128, 0]);
-        let mut clear = RgbaImage::from_pixel(3, 1, Rgba([200, 100, 0, 255]));
-        clear.put_pixel(1, 0, Rgba([200, 100, 0, 0]));
-        clear.put_pixel(2, 0, Rgba([200, 100, 0, 51]));
-        let clear = save(folder.path(), "clear.png", clear);
-        assert_eq!(load_picture(&clear).unwrap().pixels(), [200, 100, 0, 255, 255, 255, 244, 224, 204]);
-    }
-
-    #[test]
-    fn a_photograph_is_turned_upright() {
-        let folder = tempfile::tempdir().unwrap();
-        // Left half dark, right half bright, 16x8; the camera was turned so that right is up.
-        let picture = RgbImage::from_fn(16, 8, |x, _| Rgb([if x < 8 { 10 } else { 240 }; 3]));
-        let path = save(folder.path(), "a.jpg", picture);
-        let plain = fs::read(&path).unwrap();
-        let orientation = |value: u8| {
-            let mut exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
-            exif.extend([value, 0, 0, 0, 0, 0, 0, 0]);
-            let length = (exif.len() as u16 + 2).to_be_bytes();
-            let mut bytes = plain[..2].to_vec();
-            bytes.extend([0xff, 0xe1]);
-            bytes.extend(length);
-            bytes.extend(exif);
-            bytes.extend(&plain[2..]);
-            bytes
-        };
-        fs::write(&path, orientation(8)).unwrap();
-        let frame = load_picture(&path).unwrap();
-        assert_eq!(frame.size(), Size::new(8, 16));
-        assert!(frame.pixels()[0] > 200 && frame.pixels()[3 * 8 * 15] < 50, "the right side is up");
-        fs::write(&path, orientation(3)).unwrap();
-        let frame = load_picture(&path).unwrap();
-        assert!(frame.size() == Size::new(16, 8) && frame.pixels()[0] > 200, "half a turn");
-    }
-
-    #[test]
-    fn what_is_no_picture_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let message = |path: &Path| load_picture(path).expect_err("must be refused").to_string();
-        assert!(message(folder.path()).contains("it is a folder"));
-        assert!(message(&folder.path().join("none.png")).contains("cannot read"));
-        let path = folder.path().join("a.png");
-        fs::write(&path, b"").unwrap();
-        assert!(message(&path).contains("empty"));
-        fs::write(&path, "no picture at all").unwrap();
-        assert!(message(&path).contains("not a picture"), "{}", message(&path));
-        let whole =
-            save(folder.path(), "b.png", RgbImage::from_fn(64, 64, |x, y| Rgb([x as u8, y as u8, (x * y) as u8])));
-        let bytes = fs::read(&whole).unwrap();
-        fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-        assert!(message(&path).contains("not a picture"), "cut off");
     }
 
     #[test]

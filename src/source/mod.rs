@@ -1,6 +1,7 @@
 //! Where frames come from: [`video`] files, pictures and numbered [`images`], a webcam.
 
 pub mod images;
+pub mod picture;
 #[cfg(feature = "video")]
 pub mod video;
 #[cfg(feature = "camera")]
@@ -51,13 +52,13 @@ impl SourceOptions {
     /// [`Error::Setting`] with the name, the range and what was found.
     pub fn validate(&self) -> Result<()> {
         let given = [
-            ("start", self.start, 0.0..=1e7, "a number of seconds, 0 or more"),
-            ("duration", self.duration, f64::MIN_POSITIVE..=1e7, "a positive number of seconds"),
+            ("start", self.start, 0.0..=1e7, "a number of seconds from 0 to 1e7"),
+            ("duration", self.duration, 1e-6..=1e7, "a number of seconds from 1e-6 to 1e7"),
             ("fps", self.frame_rate, 1e-3..=1e4, "between 0.001 and 10000"),
         ];
         for (name, value, range, expected) in given {
             if let Some(found) = value.filter(|value| !range.contains(value)) {
-                return Err(Error::Setting { name, expected, found: found.to_string() });
+                return Err(Error::Setting { name, expected, found: format!("{found:?}") });
             }
         }
         Ok(())

@@ -134,10 +134,16 @@ impl Stylizer {
     }
 }
 
+/// A painting gets at most so many squares of the canvas's width: a scroll hangs smaller, with finer strokes.
+const MOST_SQUARES: usize = 8;
+
 /// A painting's size on a canvas of this width, no side under `smallest`.
-fn hung(painting: Size, width: usize, smallest: usize) -> Size {
+pub(crate) fn hung(painting: Size, width: usize, smallest: usize) -> Size {
     let height = (painting.height * width + painting.width / 2) / painting.width;
-    Size::new(width.max(smallest), height.max(smallest))
+    let room = MOST_SQUARES * width * width;
+    let shrink = (room as f64 / (width * height).max(1) as f64).sqrt().min(1.0);
+    let reduced = |side: usize| ((side as f64 * shrink).round() as usize).max(smallest);
+    Size::new(reduced(width), reduced(height).min((room / reduced(width)).max(smallest)))
 }
 
 #[cfg(test)]
@@ -148,6 +154,9 @@ mod tests {
     fn a_painting_hangs_as_wide_as_the_frame() {
         assert_eq!(hung(Size::new(1000, 500), 320, 16), Size::new(320, 160));
         assert_eq!(hung(Size::new(1000, 5), 320, 16), Size::new(320, 16));
+        // Eight squares of 320 pixels: 16 wide and 50 times as high; as high as there is room for.
+        assert_eq!(hung(Size::new(40, 2000), 320, 16), Size::new(128, 6400));
+        assert_eq!(hung(Size::new(1, 3000), 320, 16), Size::new(17, 48188));
     }
 
     #[test]

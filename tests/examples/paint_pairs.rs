@@ -26,7 +26,7 @@ use stylize::{
     frame::Size,
     net::{session::Runtime, vgg::Vgg},
     optim::{Optimizer, adam::Adam},
-    source::images,
+    source::picture,
     tensor,
 };
 
@@ -90,7 +90,7 @@ fn main() -> Result<()> {
 
 /// A picture as planes: RGB, 0..1, (3, H, W).
 fn picture(path: &Path) -> Result<Array3<f32>> {
-    let frame = images::load_picture(path)?;
+    let frame = picture::load(path)?;
     let mut planes = tensor::zeros(frame.size());
     tensor::from_rgb8(frame.pixels(), &mut planes);
     Ok(planes)

@@ -71,6 +71,23 @@ fn broadcast_streams_begin_at_zero_and_keep_their_sound() {
     assert_eq!(sound.packets(&output).len(), 55);
 }
 
+#[test]
+fn sound_that_a_container_takes_on_trial_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("in.mkv");
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/clip.mp4");
+    ffmpeg(&["-i", text(&sample), "-c:v", "copy", "-c:a", "flac", "-t", "0.5", text(&input)]);
+    for (extension, sounds) in [("mp4", 1), ("mov", 0), ("ts", 0)] {
+        let output = folder.path().join(format!("out.{extension}"));
+        let outcome = pass(&input, &output, &SourceOptions::default(), u64::MAX)
+            .unwrap_or_else(|error| panic!("{extension}: {error}"));
+        assert_eq!(probe::of_kind(&output, "audio").len(), sounds, "{extension}");
+        let told = outcome.warnings.iter().any(|warning| warning.contains("flac"));
+        assert_eq!(told, sounds == 0, "{extension}: {:?}", outcome.warnings);
+        assert_eq!(probe::video(&output).text("codec_name"), "h264", "{extension}");
+    }
+}
+
 /// Writes three frames with a codec.
 fn with_codec(output: &Path, codec: &str, crf: Option<u8>) -> stylize::Result<()> {
     let input = clip("torchcodec_bt601_limited_range.mp4").expect("checked by the caller");

@@ -14,7 +14,7 @@ use stylize::{
         self, Judge, ScoreOptions, plot,
         report::{MEASURES, Score, number},
     },
-    source::images,
+    source::picture,
 };
 
 #[derive(clap::Args, Debug)]
@@ -54,7 +54,7 @@ pub fn run(args: &Args) -> Result<()> {
     let options = ScoreOptions { frames: args.frames, width: args.width };
     options.validate()?;
     args.plot.as_deref().map_or(Ok(()), check_plot)?;
-    let style = args.style.as_deref().map(images::load_picture).transpose()?;
+    let style = args.style.as_deref().map(picture::load).transpose()?;
     let vgg = args.network.network()?;
     let judge = Judge { runtime: args.network.runtime()?, vgg, style };
     // Shown only where standard error is a terminal.

@@ -63,6 +63,9 @@ pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<End> {
         network.name,
         runtime.description()
     ));
+    for word in without_effect(args) {
+        display.warn(word);
+    }
     let stylizer = Stylizer::new(runtime, network, paintings, settings.clone())?;
     let preview = if args.preview { Some(Preview::open(info.size)?) } else { None };
     let (monitor, inbox) = preview.as_ref().map(|_| pipeline::link::Link::Latest.open()).unzip();
@@ -148,12 +151,31 @@ fn folder_of(output: &Path) -> &Path {
     output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// What was asked for and means nothing for this input and output.
+fn without_effect(args: &Args) -> Vec<&'static str> {
+    let is_still = images::is_picture(&args.input);
+    let writes_pictures = images::is_picture(&args.output) || images::is_sequence(&args.output);
+    let checks = [
+        (
+            args.fps.is_some() && !images::is_sequence(&args.input),
+            "--fps is for numbered pictures, and has no effect here",
+        ),
+        (args.crf.is_some() && writes_pictures, "--crf is for videos, and has no effect on pictures"),
+        (args.codec.is_some() && writes_pictures, "--codec is for videos, and has no effect on pictures"),
+        (
+            is_still && (args.start.is_some() || args.duration.is_some()),
+            "--start and --duration have no effect on a picture",
+        ),
+    ];
+    checks.into_iter().filter_map(|(asked, word)| asked.then_some(word)).collect()
+}
+
 /// How many passes a run makes: a single picture takes one, whatever the preset says.
 ///
 /// # Errors
 /// [`Error::Setting`] where more were asked for a picture.
 fn passes(args: &Args, settings: &Settings) -> stylize::Result<usize> {
-    if !images::is_picture(&args.input) || images::is_sequence(&args.input) {
+    if !images::is_picture(&args.input) {
         return Ok(settings.passes);
     }
     match args.multi_pass {

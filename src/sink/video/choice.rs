@@ -113,6 +113,8 @@ fn by_default(container: &Container) -> Option<Codec> {
     match container.name() {
         "gif" => by_id(codec::Id::GIF),
         "webm" => by_id(codec::Id::VP9),
+        // FFmpeg does not say what it holds.
+        "mpegts" => by_id(codec::Id::H264),
         _ => h264().or_else(|| by_id(container.usual_video())),
     }
 }

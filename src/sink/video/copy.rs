@@ -47,7 +47,7 @@ enum Next {
 }
 
 impl Copier {
-    /// Adds the streams to the output. None if the input is nothing to copy from (a picture, a pipe).
+    /// Adds the streams to the output. None if the input is nothing to copy from (a picture, a URL).
     pub fn open(
         path: &Path,
         options: &SinkOptions,
@@ -58,7 +58,7 @@ impl Copier {
             return Ok(None);
         }
         if !path.is_file() {
-            warnings.push("the input can be read only once, so its sound is left out; use an ordinary file".to_owned());
+            warnings.push("the sound of a URL is left out; fetch the file first to keep it".to_owned());
             return Ok(None);
         }
         let mut input = container::open(path)?;
@@ -181,7 +181,12 @@ impl Copier {
                     packet.set_pts(Some(0));
                     packet.set_dts(Some(0));
                 }
-                Some(_) => {
+                Some(route) => {
+                    if route.subtitle
+                        && let Some(end) = self.timeline.until(base)
+                    {
+                        packet.set_duration(packet.duration().min(end - time));
+                    }
                     packet.set_pts(Some(time - shift));
                     packet.set_dts(Some(packet.dts().unwrap_or(time) - shift));
                 }

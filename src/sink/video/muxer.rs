@@ -6,7 +6,7 @@ use std::{
     ptr,
 };
 
-use ffmpeg_next::{Dictionary, Packet, Rational, codec, ffi, format::context::Output};
+use ffmpeg_next::{Dictionary, Packet, Rational, codec, ffi, format::context::Output, media};
 
 use super::{super::part::Part, SinkOptions, encoder::Encoder};
 use crate::{
@@ -42,6 +42,19 @@ pub(super) fn container(output: &Path) -> Result<Container> {
     Ok(container)
 }
 
+/// Sound that MPEG transport streams have a type for.
+const IN_BROADCASTS: [codec::Id; 9] = [
+    codec::Id::MP1,
+    codec::Id::MP2,
+    codec::Id::MP3,
+    codec::Id::AAC,
+    codec::Id::AC3,
+    codec::Id::EAC3,
+    codec::Id::DTS,
+    codec::Id::TRUEHD,
+    codec::Id::OPUS,
+];
+
 impl Container {
     /// FFmpeg's short name: `mp4`, `matroska`.
     pub fn name(&self) -> &str {
@@ -57,6 +70,13 @@ impl Container {
 
     /// Whether it can hold a coding; None if FFmpeg does not know.
     pub fn holds(&self, id: codec::Id) -> Option<bool> {
+        match self.name() {
+            // FFmpeg says yes, and refuses them when the header is written.
+            "mov" if matches!(id, codec::Id::FLAC | codec::Id::OPUS) => return Some(false),
+            // FFmpeg does not say, and writes what it does not know as data that nothing plays.
+            "mpegts" if id.medium() == media::Type::Audio => return Some(IN_BROADCASTS.contains(&id)),
+            _ => (),
+        }
         // SAFETY: a static description.
         match unsafe { ffi::avformat_query_codec(self.format, id.into(), ffi::FF_COMPLIANCE_NORMAL as _) } {
             0 => Some(false),
@@ -172,6 +192,8 @@ impl Muxer {
             // a file that was never finished plays too.
             let flags = if options.live { "+frag_keyframe+empty_moov+default_base_moof" } else { "+faststart" };
             settings.set("movflags", flags);
+            // FLAC in MP4, which players have long known.
+            settings.set("strict", "experimental");
             // A late start is written in units of the film, by default milliseconds: make it the frames' own.
             let ticks = i64::from(options.time_base.denominator.max(1));
             let fine = (1..).map(|factor| ticks * factor).find(|&ticks| ticks >= 10_000).unwrap_or(ticks);

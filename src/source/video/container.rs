@@ -38,11 +38,22 @@ fn check_file(path: &Path) -> Result<()> {
     if metadata.is_dir() {
         return refuse("it is a folder; name a video file, or a numbered sequence such as FOLDER/%05d.png");
     }
+    if is_pipe(&metadata) {
+        return refuse("it is a pipe, which can be read only once; write it to a file first");
+    }
     fs::File::open(path).map_err(Error::io("read", path))?;
     if metadata.is_file() && metadata.len() == 0 {
         return refuse("the file is empty");
     }
     Ok(())
+}
+
+/// An input is opened more than once: to look at it, to paint it, to copy its sound.
+fn is_pipe(metadata: &fs::Metadata) -> bool {
+    #[cfg(unix)]
+    return std::os::unix::fs::FileTypeExt::is_fifo(&metadata.file_type());
+    #[cfg(not(unix))]
+    return !metadata.is_file();
 }
 
 /// The stream that a player would show: the best video, cover pictures left aside.
