@@ -16,16 +16,20 @@
 //! source -> stylizer [ motion -> warm start ; net -> cost -> optimizer ] -> post -> sink
 //! ```
 //!
-//! - [`source`]: video files, pictures, sequences. A [`frame::Frame`] is RGB8 with a presentation time.
-//! - [`stylizer`]: the algorithm, readable top to bottom.
+//! - [`source`]: video files, pictures, sequences, webcams. A [`frame::Frame`] is RGB8 with a presentation time.
+//! - [`stylizer`]: the algorithm, readable top to bottom. [`passes`]: over a whole video, forward and backward.
+//! - [`motion`]: optical flow, how far it can be believed, what holds still, where a scene ends.
+//! - [`warm_start`]: paint on its way from one frame to the next, and how fast it may change there.
 //! - [`net`]: the VGG as data, and its forward and backward pass as ONNX graphs that are written at run time.
-//! - [`cost`]: content, style and total variation, value and gradient side by side; never sees ONNX Runtime.
+//! - [`cost`]: content, style, total variation and the temporal cost, value and gradient side by side; never sees ONNX Runtime.
 //! - [`engine`]: the objective, value and gradient at a picture, from `net` and `cost`.
 //! - [`optim`]: Adam and L-BFGS; they know nothing of images.
 //! - [`post`]: the small painted picture brought to full size.
-//! - [`sink`]: video files with the input's sound, pictures, a window.
+//! - [`sink`]: video files with the input's sound, pictures, a window, a virtual camera.
 //! - [`score`]: how good a stylized video is, measured against its content video.
-//! - [`tensor`]: the only place that converts between RGB8 rows and planes, and that resamples.
+//! - [`tensor`]: converts between RGB8 rows and planes, and resamples pictures. (Luma for motion is made and reduced in
+//!   [`motion`], a decoder's own formats are converted in [`source`].)
+//! - [`settings`], [`embedded`] networks and style, [`cli`]: what the programs share of their command lines; [`machine`]: what it has.
 //!
 //! Tensors are (n, c, h, w) or (c, h, w), RGB, 0..1.
 

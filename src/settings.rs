@@ -21,10 +21,10 @@ impl Balance {
     /// alpha and beta of the course's example, 10 and 40.
     pub const COURSE: Balance = Balance::Course { content: 10.0, style: 40.0 };
 
-    /// beta for an alpha of 1, both costs relative to their targets' energy: from 0.3, a hint of colour, over 10 in the
-    /// middle to 300, textures that nearly ignore the frame.
+    /// beta for an alpha of 1, both costs relative to their targets' energy: from 0.16, a hint of colour, over 5 in the
+    /// middle to 160, textures that nearly ignore the frame.
     pub fn style_weight(strength: f64) -> f64 {
-        10f64.powf(3.0 * strength - 0.5)
+        10f64.powf(3.0 * strength - 0.8)
     }
 }
 

@@ -57,9 +57,10 @@ pub struct Stylizer {
     settings: Settings,
     paintings: Vec<Painting>,
     resampler: Resampler,
-    /// From coarse to fine; the last is the one that every frame is painted on. Empty before the first frame.
+    /// From coarse to fine; the last is the one that every frame is painted on. Empty before the first frame, or
+    /// [`Stylizer::prepare`].
     canvases: Vec<Canvas>,
-    /// All three from the first frame on.
+    /// All three as long as there are canvases.
     observer: Option<Observer>,
     surroundings: Option<Surroundings>,
     carrier: Option<Carrier>,

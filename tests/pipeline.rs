@@ -14,7 +14,7 @@ use stylize::{
     frame::{Frame, FramePool, Size, TimeBase},
     pipeline::{
         self, Report, Stages,
-        link::{Link, Sender},
+        link::{self, Newest},
     },
     progress::{Progress, Silent, Status},
     sink::FrameSink,
@@ -112,7 +112,7 @@ fn run_watched(
     faults: Faults,
     stop: &AtomicBool,
     progress: Box<dyn Progress>,
-    monitor: Option<Sender<Frame>>,
+    monitor: Option<Newest<Frame>>,
 ) -> (Result<Report>, Written) {
     let written = Arc::new(Mutex::new(Written::default()));
     let [source, painter, sink] = faults;
@@ -251,7 +251,7 @@ fn a_stop_while_the_painter_is_made_leaves_nothing() {
 
 #[test]
 fn the_monitor_sees_the_newest_frame() {
-    let (sender, receiver) = Link::Latest.open();
+    let (sender, receiver) = link::latest();
     let (report, _) = run_watched(3, [Fault::None; 3], &AtomicBool::new(false), Box::new(Silent), Some(sender));
     assert_eq!(report.expect("a run").frames, 3);
     let frame = receiver.receive_within(Duration::from_secs(1)).expect("it is there").expect("a frame");

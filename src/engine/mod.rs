@@ -1,8 +1,9 @@
 //! The objective `J = alpha J_content + beta J_style + tau TV`, value and gradient at a picture.
 //!
-//! Two engines for one objective, tested against each other: [`host`] runs a forward and a backward graph and computes
+//! Three engines for one objective, tested against each other: [`host`] runs a forward and a backward graph and computes
 //! the costs between them in Rust, readable as the paper; [`fused`] runs a whole evaluation as one graph; [`resident`] takes
-//! whole steps, the optimizer's part too, without leaving the device. [`Engines`] chooses.
+//! whole steps, the optimizer's part too, without leaving the device. [`reduced`] evaluates one of them on half of the picture.
+//! [`Engines`] chooses.
 
 mod choice;
 pub mod fused;

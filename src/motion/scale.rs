@@ -1,4 +1,4 @@
-//! Between a picture and the smaller one in which its motion is looked for, a half or a quarter of it.
+//! Between a picture and the smaller one in which its motion is looked for, a half or a quarter of it or less.
 
 use super::{FlowField, Plane, dispatch::wide};
 use crate::frame::Size;

@@ -99,7 +99,7 @@ fn add(graph: &mut GraphWriter, above: Option<String>, own: String, output: &str
     }
 }
 
-/// `value`, single precision, in the precision of the way back: with a gain multiplied with it and halved.
+/// `value`, single precision, in the precision of the way back: where there is a gain, multiplied with it and brought to half precision.
 fn scaled_half(graph: &mut GraphWriter, value: &str, gain: Option<&str>, output: &str) -> String {
     match gain {
         None => value.to_owned(),

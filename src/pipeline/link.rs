@@ -10,59 +10,33 @@ use std::{
 
 use crossbeam::channel::{self, RecvTimeoutError, TryRecvError, TrySendError};
 
-/// How a link behaves when the receiver is slower than the sender.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Link {
-    /// The sender waits once this many items are under way: nothing is lost, order is kept.
-    Blocking(usize),
-    /// A new item replaces the one that was not yet taken; what was replaced is counted.
-    Latest,
+/// A link whose sender waits once `capacity` items are under way: nothing is lost, order is kept.
+pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    let (sender, receiver) = channel::bounded(capacity);
+    (Sender { sender }, Receiver { receiver, replaced: Arc::default() })
 }
 
-impl Link {
-    pub fn open<T>(self) -> (Sender<T>, Receiver<T>) {
-        let capacity = match self {
-            Link::Blocking(capacity) => capacity,
-            Link::Latest => 1,
-        };
-        let (sender, receiver) = channel::bounded(capacity);
-        let stale = (self == Link::Latest).then(|| receiver.clone());
-        let dropped = Arc::new(AtomicU64::new(0));
-        (Sender { sender, stale, dropped: Arc::clone(&dropped) }, Receiver { receiver, dropped })
-    }
+/// A link that holds one item, the newest: it replaces the one that was not yet taken, and what was replaced is counted.
+pub fn latest<T>() -> (Newest<T>, Receiver<T>) {
+    let (sender, receiver) = channel::bounded(1);
+    let replaced = Arc::<AtomicU64>::default();
+    let newest = Newest { sender, stale: receiver.clone(), replaced: Arc::clone(&replaced) };
+    (newest, Receiver { receiver, replaced })
 }
 
 /// The other side has gone: the pipeline is ending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed;
 
+/// The sending end of a [`bounded`] link.
 pub struct Sender<T> {
     sender: channel::Sender<T>,
-    /// On a latest-only link: takes out what the receiver has not taken.
-    stale: Option<channel::Receiver<T>>,
-    dropped: Arc<AtomicU64>,
 }
 
 impl<T> Sender<T> {
-    /// Hands an item on. A blocking link waits for room, and fails when the receiver has gone; a latest link never waits
-    /// and never fails: what nobody takes is replaced.
+    /// Hands an item on; waits for room, and fails when the receiver has gone.
     pub fn send(&self, item: T) -> Result<(), Closed> {
-        let Some(stale) = &self.stale else {
-            return self.sender.send(item).map_err(|_| Closed);
-        };
-        let mut item = item;
-        loop {
-            match self.sender.try_send(item) {
-                Ok(()) => return Ok(()),
-                Err(TrySendError::Disconnected(_)) => return Err(Closed),
-                Err(TrySendError::Full(back)) => {
-                    item = back;
-                    if stale.try_recv().is_ok() {
-                        self.dropped.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-            }
-        }
+        self.sender.send(item).map_err(|_| Closed)
     }
 
     /// Hands an item on if there is room: false if there is none, and the item is lost. Never waits.
@@ -73,16 +47,32 @@ impl<T> Sender<T> {
             Err(TrySendError::Disconnected(_)) => Err(Closed),
         }
     }
+}
 
-    /// Items that were replaced before they were taken.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+/// The sending end of a [`latest`] link.
+pub struct Newest<T> {
+    sender: channel::Sender<T>,
+    /// Takes out what the receiver has not taken.
+    stale: channel::Receiver<T>,
+    replaced: Arc<AtomicU64>,
+}
+
+impl<T> Newest<T> {
+    /// Puts an item in the place of the one before. Never waits, and does not tell whether anybody looks.
+    pub fn put(&self, mut item: T) {
+        // The link is open as long as `stale` is: the only failure is that it is full.
+        while let Err(error) = self.sender.try_send(item) {
+            item = error.into_inner();
+            if self.stale.try_recv().is_ok() {
+                self.replaced.fetch_add(1, Ordering::Relaxed);
+            }
+        }
     }
 }
 
 pub struct Receiver<T> {
     receiver: channel::Receiver<T>,
-    dropped: Arc<AtomicU64>,
+    replaced: Arc<AtomicU64>,
 }
 
 impl<T> Receiver<T> {
@@ -110,14 +100,14 @@ impl<T> Receiver<T> {
     }
 
     /// Items that were replaced before they were taken, since `known` was last updated by this.
-    pub fn dropped_since(&self, known: &mut u64) -> u64 {
-        let before = std::mem::replace(known, self.dropped());
+    pub fn replaced_since(&self, known: &mut u64) -> u64 {
+        let before = std::mem::replace(known, self.replaced());
         *known - before
     }
 
     /// Items that were replaced before they were taken.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+    pub fn replaced(&self) -> u64 {
+        self.replaced.load(Ordering::Relaxed)
     }
 }
 
@@ -126,8 +116,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_blocking_link_keeps_order_and_ends() {
-        let (sender, receiver) = Link::Blocking(2).open();
+    fn a_bounded_link_keeps_order_and_ends() {
+        let (sender, receiver) = bounded(2);
         let sending = std::thread::spawn(move || (0..20).try_for_each(|i| sender.send(i)));
         let received: Vec<i32> = std::iter::from_fn(|| receiver.receive()).collect();
         assert_eq!(received, (0..20).collect::<Vec<_>>());
@@ -136,18 +126,18 @@ mod tests {
 
     #[test]
     fn a_latest_link_gives_the_newest_and_counts_the_rest() {
-        let (sender, receiver) = Link::Latest.open();
-        (0..5).for_each(|i| sender.send(i).expect("open"));
+        let (newest, receiver) = latest();
+        (0..5).for_each(|i| newest.put(i));
         assert_eq!(receiver.try_receive(), Ok(Some(4)));
         assert_eq!(receiver.try_receive(), Ok(None));
-        assert_eq!(receiver.dropped(), 4);
-        drop(sender);
+        assert_eq!(receiver.replaced(), 4);
+        drop(newest);
         assert_eq!(receiver.try_receive(), Err(Closed));
     }
 
     #[test]
-    fn a_blocking_sender_learns_that_the_receiver_has_gone() {
-        let (sender, receiver) = Link::Blocking(1).open();
+    fn a_bounded_sender_learns_that_the_receiver_has_gone() {
+        let (sender, receiver) = bounded(1);
         drop(receiver);
         assert_eq!(sender.send(1), Err(Closed));
     }

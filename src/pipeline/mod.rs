@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use link::{Link, Receiver, Sender};
+use link::{Newest, Receiver, Sender};
 
 use crate::{
     error::{Error, Result},
@@ -65,7 +65,7 @@ pub struct Stages<'a> {
     pub detail: f64,
     pub progress: Box<dyn Progress + 'a>,
     /// Gets a copy of every output frame; the newest replaces one that was not taken.
-    pub monitor: Option<Sender<Frame>>,
+    pub monitor: Option<Newest<Frame>>,
 }
 
 /// How a run went.
@@ -89,15 +89,15 @@ pub struct Report {
 /// # Errors
 /// That of the stage that failed first; the sink is then dropped unfinished. [`Error::NoFrames`] if the source had no frame.
 pub fn run(stages: Stages, stop: &AtomicBool, meanwhile: impl FnOnce()) -> Result<Report> {
-    let (to_painter, painter_inbox) = Link::Blocking(1).open();
-    let (to_encoder, encoder_inbox) = Link::Blocking(1).open();
-    let (recycle, empties) = Link::Blocking(IN_FLIGHT).open();
+    let (to_painter, painter_inbox) = link::bounded(1);
+    let (to_encoder, encoder_inbox) = link::bounded(1);
+    let (recycle, empties) = link::bounded(IN_FLIGHT);
     for _ in 0..IN_FLIGHT {
         let work = Work { frame: None, content: Vec::new(), painted: Vec::new(), note: String::new() };
         recycle.send(work).expect("the link holds all of them");
     }
-    let (size_known, size_asked) = Link::Blocking(1).open();
-    let (sink_ready, may_begin) = Link::Blocking(1).open();
+    let (size_known, size_asked) = link::bounded(1);
+    let (sink_ready, may_begin) = link::bounded(1);
     let began = Instant::now();
     let Stages { source, painter, sink, working_size, detail, progress, monitor } = stages;
     std::thread::scope(|scope| {
@@ -240,7 +240,7 @@ struct Encode<'a> {
     inbox: Receiver<Item>,
     recycle: Sender<Work>,
     progress: Box<dyn Progress + 'a>,
-    monitor: Option<Sender<Frame>>,
+    monitor: Option<Newest<Frame>>,
 }
 
 #[derive(Default)]
@@ -278,7 +278,7 @@ impl Encode<'_> {
             if let Some(monitor) = &self.monitor {
                 let mut copy = copies.frame(frame.size(), frame.pts);
                 copy.pixels_mut().copy_from_slice(frame.pixels());
-                let _ = monitor.send(copy);
+                monitor.put(copy);
             }
             let elapsed = first.get_or_insert_with(Instant::now).elapsed();
             self.progress.frame(Status { frames: encoded.frames, elapsed, note: &work.note });

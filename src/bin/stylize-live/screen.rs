@@ -57,7 +57,7 @@ impl Screen<'_> {
                 Err(Closed) => return Ok(()),
                 Ok(shown) => shown,
             };
-            self.panel.meter.window_dropped(inbox.dropped_since(&mut skipped));
+            self.panel.meter.window_dropped(inbox.replaced_since(&mut skipped));
             last_frame = if shown.is_some() { Instant::now() } else { last_frame };
             // A source that is silent from the start gets a window too, to be told in.
             if !self.headless && window.is_none() && (shown.is_some() || last_frame.elapsed() > SILENT) {

@@ -68,7 +68,7 @@ pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<End> {
     }
     let stylizer = Stylizer::new(runtime, network, paintings, settings.clone())?;
     let preview = if args.preview { Some(Preview::open(info.size)?) } else { None };
-    let (monitor, inbox) = preview.as_ref().map(|_| pipeline::link::Link::Latest.open()).unzip();
+    let (monitor, inbox) = preview.as_ref().map(|_| pipeline::link::latest()).unzip();
     let middle = Middle { args, source: &source_options, passes, display: display.clone(), stop: Arc::clone(stop) };
     let stages = Stages {
         source: Box::new(|| source::open(&args.input, &source_options)),

@@ -54,7 +54,7 @@ pub trait Flow {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DisSettings {
     /// The longer side, in pixels, up to which [`Observer`](super::Observer) looks at pictures as they are; larger ones at a half, a quarter
-    /// of their size. [`DisFlow`] itself takes planes as they come.
+    /// and so on of their size. [`DisFlow`] itself takes planes as they come.
     pub longest: usize,
     /// The finest pyramid level searched: 0 is the plane itself, each further one is half as large. The result is
     /// brought back to full size.

@@ -175,7 +175,8 @@ pub(super) struct Around {
 }
 
 impl Around {
-    /// The border is repeated.
+    /// The border is repeated, though the coefficients were made for a mirrored one: at the outermost pixels, which are the canvas's
+    /// margin, the spline is not quite exact.
     #[inline(always)]
     pub(super) fn new(size: Size, left: usize, top: usize) -> Self {
         let (mut rows, mut columns) = ([0; 4], [0; 4]);

@@ -1,4 +1,4 @@
-//! Known displacements, odd sizes, and both codes against each other.
+//! Known displacements, odd sizes, and all codes against each other.
 
 use super::{
     bundle::{ABREAST, interleave},

@@ -2,8 +2,7 @@
 //!
 //! Winograd F(4x4, 3x3) ([`super::winograd`]): patches are transformed, multiplied and transformed back a dozen or more at
 //! a time, so that the transformed inputs never leave the second-level cache; the outputs, a block or two of channels at a
-//! time, stay in the first. What follows the convolution (bias, ReLU,
-//! signs, pooling; or the mask and un-pooling of the backward pass) happens while a 4x4 patch is in registers.
+//! time, stay in the first. What follows the convolution (bias, ReLU, signs, pooling; or the mask and un-pooling of the backward pass) happens while a 4x4 patch is in registers.
 
 use std::ops::Range;
 

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     frame::Frame,
-    pipeline::link::Sender,
+    pipeline::link::Newest,
     source::FrameSource,
 };
 
@@ -42,12 +42,12 @@ const GAP: f64 = 0.5;
 /// Runs until the feed ends, fails for good, or the run is stopped.
 pub(super) struct Capture {
     panel: Arc<Panel>,
-    outlets: Vec<Sender<Arc<Shot>>>,
+    outlets: Vec<Newest<Arc<Shot>>>,
     period: Period,
 }
 
 impl Capture {
-    pub fn new(panel: Arc<Panel>, outlets: Vec<Sender<Arc<Shot>>>) -> Self {
+    pub fn new(panel: Arc<Panel>, outlets: Vec<Newest<Arc<Shot>>>) -> Self {
         Capture { panel, outlets, period: Period::default() }
     }
 
@@ -58,11 +58,10 @@ impl Capture {
         }
     }
 
-    /// False once nobody listens.
-    fn hand_on(&mut self, frame: Frame, at: Instant) -> bool {
+    fn hand_on(&mut self, frame: Frame, at: Instant) {
         let shot = Arc::new(Shot { frame, at, period: self.period.after(at) });
         self.panel.meter.captured();
-        self.outlets.iter().map(|outlet| outlet.send(Arc::clone(&shot))).fold(false, |any, sent| any | sent.is_ok())
+        self.outlets.iter().for_each(|outlet| outlet.put(Arc::clone(&shot)));
     }
 
     /// A camera that cannot be opened at first is an error; one that is lost later is waited for.
@@ -110,9 +109,7 @@ impl Capture {
                     }
                     damaged = 0;
                     let at = opened + Duration::from_secs_f64(base.seconds(frame.pts).max(0.0));
-                    if !self.hand_on(frame, at.min(Instant::now())) {
-                        return None;
-                    }
+                    self.hand_on(frame, at.min(Instant::now()));
                 }
                 Ok(None) => return None,
                 // A broken JPEG now and then is usual on a bad cable; a camera that sends nothing else is lost.
@@ -153,9 +150,10 @@ impl Capture {
                 }
                 zero = due.checked_sub(time);
                 end = Some(due + seconds(frame.duration).min(PATIENCE));
-                if self.panel.is_stopping() || !self.hand_on(frame, Instant::now()) {
+                if self.panel.is_stopping() {
                     return Ok(());
                 }
+                self.hand_on(frame, Instant::now());
             }
             // The last frame lasts as long as it should, whether the file begins again or the run ends.
             self.rest(end.ok_or(Error::NoFrames)?);

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::Result,
     frame::{Frame, FramePool, Size},
-    pipeline::link::{Receiver, Sender},
+    pipeline::link::{Newest, Receiver, Sender},
     post::Compositor,
     tensor::{Filter, Resampler},
 };
@@ -25,7 +25,7 @@ pub(super) struct Compose {
     pub inbox: Receiver<Arc<Shot>>,
     pub painted: Receiver<Painted>,
     /// Who gets the newest: the window, the virtual camera.
-    pub outlets: Vec<Sender<Arc<Shown>>>,
+    pub outlets: Vec<Newest<Arc<Shown>>>,
     /// Who gets every one, as long as it keeps up.
     pub recorder: Sender<Arc<Shown>>,
     /// Who gets the one that is seen when the user wants to keep it.
@@ -73,7 +73,7 @@ impl Compose {
         let (mut last_pts, mut skipped, mut snapshots) = (-1, 0, 0);
         while !self.panel.is_stopping() {
             let Ok(arrived) = self.inbox.receive_within(TICK) else { break };
-            let missed = self.inbox.dropped_since(&mut skipped);
+            let missed = self.inbox.replaced_since(&mut skipped);
             self.panel.meter.drop_count(|drops| drops.compose += missed);
             let controls = self.panel.controls();
             let look = Look::of(&controls);
@@ -100,9 +100,7 @@ impl Compose {
             let age = newest.as_ref().map(|painted| at.saturating_duration_since(painted.at) + at.elapsed());
             self.panel.meter.composed(began.elapsed(), age);
             let shown = Arc::new(Shown { frame, captured: at, record: controls.recording });
-            if !self.hand_on(Arc::clone(&shown)) {
-                break;
-            }
+            self.hand_on(&shown);
             seen = Some(shown);
             still = Some((shot, look));
         }
@@ -120,12 +118,11 @@ impl Compose {
         }
     }
 
-    /// False once nobody looks.
-    fn hand_on(&self, shown: Arc<Shown>) -> bool {
-        if self.recorder.offer(Arc::clone(&shown)) == Ok(false) {
+    fn hand_on(&self, shown: &Arc<Shown>) {
+        if self.recorder.offer(Arc::clone(shown)) == Ok(false) {
             self.panel.meter.drop_count(|drops| drops.record += 1);
         }
-        self.outlets.iter().fold(false, |any, outlet| any | outlet.send(Arc::clone(&shown)).is_ok())
+        self.outlets.iter().for_each(|outlet| outlet.put(Arc::clone(shown)));
     }
 }
 

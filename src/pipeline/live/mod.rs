@@ -40,7 +40,7 @@ pub use self::{
 };
 use super::{
     Joining, join,
-    link::{Closed, Link, Receiver},
+    link::{self, Closed, Newest, Receiver},
     spawn,
 };
 use crate::{
@@ -100,17 +100,17 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// thread. Recordings are finished whatever the reason of the end is.
 ///
 /// # Errors
-/// That of the stage that failed first.
+/// Of a stage that failed; of several, the capture's, or the one nearest to it.
 pub fn run(setup: Setup, panel: &Arc<Panel>, watch: impl FnOnce(&Receiver<Arc<Shown>>)) -> Result<()> {
-    let (to_paint, paint_inbox) = Link::Latest.open();
-    let (to_compose, compose_inbox) = Link::Latest.open();
-    let (to_window, window_inbox) = Link::Latest.open();
-    let (to_recorder, recorder_inbox) = Link::Blocking(RECORD_AHEAD).open();
-    let (to_album, album_inbox) = Link::Blocking(SNAPSHOTS_AHEAD).open();
-    let (to_camera, camera_inbox) = Link::Latest.open();
-    let (paint_out, painted) = Link::Latest.open();
-    let (orders, orders_inbox) = Link::Blocking(1).open();
-    let (made_out, made) = Link::Blocking(1).open();
+    let (to_paint, paint_inbox) = link::latest();
+    let (to_compose, compose_inbox) = link::latest();
+    let (to_window, window_inbox) = link::latest();
+    let (to_recorder, recorder_inbox) = link::bounded(RECORD_AHEAD);
+    let (to_album, album_inbox) = link::bounded(SNAPSHOTS_AHEAD);
+    let (to_camera, camera_inbox) = link::latest();
+    let (paint_out, painted) = link::latest();
+    let (orders, orders_inbox) = link::bounded(1);
+    let (made_out, made) = link::bounded(1);
     let shared = || Arc::clone(panel);
     let Setup { feed, runtime, network, styles, settings, record, overwrite, reads, virtual_camera } = setup;
     let workshop = Workshop::new(runtime, network, styles);
@@ -201,7 +201,7 @@ impl Drop for StopOnFailure {
 fn start_capture(
     feed: Feed,
     panel: &Arc<Panel>,
-    outlets: Vec<super::link::Sender<Arc<Shot>>>,
+    outlets: Vec<Newest<Arc<Shot>>>,
 ) -> Result<mpsc::Receiver<Result<()>>> {
     let (done, ended) = mpsc::channel();
     let guard = StopOnFailure { panel: Arc::clone(panel), fine: false };
@@ -236,7 +236,7 @@ fn broadcast(panel: &Panel, path: &std::path::Path, inbox: &Receiver<Arc<Shown>>
     let mut camera: Option<VirtualCamera> = None;
     let mut skipped = 0;
     while let Some(shown) = next(inbox, panel) {
-        let missed = inbox.dropped_since(&mut skipped);
+        let missed = inbox.replaced_since(&mut skipped);
         panel.meter.drop_count(|drops| drops.virtual_camera += missed);
         let size = shown.frame.size();
         let camera = match camera.take().filter(|camera| camera.size() == size) {

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     error::Result,
     frame::{Frame, FramePool, Size},
-    pipeline::link::{Receiver, Sender},
+    pipeline::link::{Newest, Receiver, Sender},
     settings::Settings,
     stylizer::{Style, Stylizer},
     tensor::{self, Filter, Resampler},
@@ -43,7 +43,7 @@ pub(super) struct Paint {
     pub workshop: Workshop,
     pub settings: Settings,
     pub inbox: Receiver<Arc<Shot>>,
-    pub out: Sender<Painted>,
+    pub out: Newest<Painted>,
     pub orders: Sender<Order>,
     pub made: Receiver<Made>,
 }
@@ -75,7 +75,7 @@ impl Paint {
         let mut easel: Option<Easel> = None;
         let mut skipped = 0;
         while let Some(shot) = next(&self.inbox, &self.panel) {
-            let missed = self.inbox.dropped_since(&mut skipped);
+            let missed = self.inbox.replaced_since(&mut skipped);
             self.panel.meter.drop_count(|drops| drops.paint += missed);
             let controls = self.panel.controls();
             if controls.paused {
@@ -97,9 +97,7 @@ impl Paint {
             let (steps, planned, first) = (painted.steps, easel.controller.rung().steps, painted.cut);
             let took = began.elapsed();
             self.panel.meter.painted(easel.size, steps, planned, took);
-            if self.out.send(Painted { content, picture, at: shot.at }).is_err() {
-                break;
-            }
+            self.out.put(Painted { content, picture, at: shot.at });
             if !first && !easel.waiting && easel.blend.is_none() {
                 let largest = full.width.max(full.height);
                 easel.controller.frame(Instant::now(), took, shot.period, largest);

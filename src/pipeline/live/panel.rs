@@ -169,7 +169,7 @@ impl Panel {
     }
 }
 
-/// What is guarded here is replaced as a whole, so a panic elsewhere leaves it valid.
+/// What is guarded here is plain values, each valid beside any others: a panic elsewhere leaves nothing half done.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

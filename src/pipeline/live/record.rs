@@ -202,12 +202,12 @@ mod tests {
         use std::time::Instant;
 
         use crate::{
-            pipeline::{link::Link, live::Controls},
+            pipeline::{link, live::Controls},
             settings::Balance,
             source::{self, SourceOptions},
         };
 
-        let (sender, inbox) = Link::Blocking(30).open();
+        let (sender, inbox) = link::bounded(30);
         for number in 0..30 {
             let mut frame = Frame::new(Size::new(64, 64), vec![99; 3 * 64 * 64], 40_000 * number);
             frame.duration = 40_000;

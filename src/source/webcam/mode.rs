@@ -33,7 +33,7 @@ impl Mode {
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.coding, self.size)?;
-        self.rate().map_or(Ok(()), |rate| write!(f, " {:.4} fps", rate).map(drop))
+        self.rate().map_or(Ok(()), |rate| write!(f, " {rate:.4} fps"))
     }
 }
 
