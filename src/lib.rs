@@ -33,9 +33,11 @@
 //!
 //! Tensors are (n, c, h, w) or (c, h, w), RGB, 0..1.
 
+mod beside;
 pub mod cli;
 pub mod colour;
 pub mod cost;
+mod dispatch;
 pub mod embedded;
 pub mod engine;
 pub mod error;

@@ -5,8 +5,8 @@
 //! pores and leaves too, which no painter would paint. So it is cored: faint detail goes, strong edges stay.
 
 use crate::{
+    dispatch::wide,
     frame::{Frame, Size},
-    motion::dispatch::wide,
     tensor::{Filter, Resampler},
 };
 

@@ -25,12 +25,7 @@ pub(crate) use paint::FINE;
 use paint::Paint;
 use past::Past;
 
-use crate::{
-    error::Result,
-    frame::Size,
-    motion::{Seen, beside::beside},
-    optim::State,
-};
+use crate::{beside::beside, error::Result, frame::Size, motion::Seen, optim::State};
 
 /// What a frame starts from. All but [`WarmStart::Full`] are there to compare with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

@@ -4,7 +4,7 @@
 
 use ndarray::{ArrayView3, ArrayViewMut3};
 
-use crate::motion::dispatch::wide;
+use crate::dispatch::wide;
 
 /// `1/(C H W) * sum ((x[i,j+1] - x[i,j])^2 + (x[i+1,j] - x[i,j])^2)` over a picture (C, H, W), and `weight` times its
 /// gradient added to `gradient`.

@@ -58,7 +58,7 @@ impl HostEngine {
     /// Builds both sessions.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the size is too small for the network's pools, [`Error::Runtime`] if ONNX Runtime fails.
+    /// [`Error::Setting`](crate::Error::Setting) if the size is too small for the network's pools, [`Error::Runtime`](crate::Error::Runtime) if ONNX Runtime fails.
     pub fn new(runtime: &Runtime, vgg: Arc<Vgg>, size: Size, units: Units) -> Result<Self> {
         let shapes = vgg.shapes(size);
         let convs: Vec<usize> =

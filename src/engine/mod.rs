@@ -12,6 +12,7 @@ pub mod reduced;
 pub mod resident;
 pub mod trial;
 
+pub use crate::cost::Units;
 pub use choice::{Choice, Engines};
 
 use ndarray::{ArrayView3, ArrayViewMut3};
@@ -27,15 +28,6 @@ pub struct Weights {
     pub style: f64,
     /// tau, of the total variation.
     pub tv: f64,
-}
-
-/// In which units the costs are measured, and so what the weights mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Units {
-    /// Each cost relative to its target's energy: the same meaning at any resolution and with any network.
-    Relative,
-    /// The constants of Andrew Ng's course, `1/(4 H W C)` and `1/(4 C^2 (H W)^2)`, with features of a picture in 0..255.
-    Course,
 }
 
 /// The value of every term at a picture, unweighted.

@@ -7,7 +7,7 @@
 use ndarray::{Array3, ArrayView3, ArrayViewMut3};
 
 use super::{Losses, Objective, Weights};
-use crate::{cost::style::StyleTarget, error::Result, frame::Size, motion::dispatch::wide, tensor};
+use crate::{cost::style::StyleTarget, dispatch::wide, error::Result, frame::Size, tensor};
 
 /// An objective for pictures of twice the width and height.
 pub struct Reduced {
@@ -26,7 +26,7 @@ pub fn half(size: Size) -> Size {
 }
 
 impl Reduced {
-    /// For pictures of this size; `inner` is for [`half`] of it.
+    /// For pictures of this size; `inner` is for [`half`](half()) of it.
     pub fn new(inner: Box<dyn Objective + Send>, size: Size) -> Self {
         let small = half(size);
         Reduced {

@@ -75,7 +75,7 @@ impl Resident {
     /// For pictures of one size on the runtime's device, with its precision.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the size is too small for the network's pools, [`Error::Runtime`] if ONNX Runtime fails.
+    /// [`Error::Setting`](crate::Error::Setting) if the size is too small for the network's pools, [`Error::Runtime`](crate::Error::Runtime) if ONNX Runtime fails.
     pub fn new(runtime: &Runtime, vgg: Arc<Vgg>, size: Size, units: Units) -> Result<Self> {
         Self::build(runtime, vgg, size, units, false)
     }
@@ -136,7 +136,7 @@ impl Resident {
     /// The painting's Grams, one for each tap of the network, in its order.
     ///
     /// # Errors
-    /// [`Error::Runtime`] if ONNX Runtime fails.
+    /// [`Error::Runtime`](crate::Error::Runtime) if ONNX Runtime fails.
     ///
     /// # Panics
     /// If their number is not that of the taps.
@@ -166,7 +166,7 @@ impl Resident {
     /// nothing. Both RGB, 0..1, (3, H, W).
     ///
     /// # Errors
-    /// [`Error::SizeMismatch`] if one has another size, [`Error::Runtime`] if ONNX Runtime fails.
+    /// [`Error::SizeMismatch`](crate::Error::SizeMismatch) if one has another size, [`Error::Runtime`](crate::Error::Runtime) if ONNX Runtime fails.
     pub fn begin(&mut self, frame: ArrayView3<f32>, start: ArrayView3<f32>) -> Result<()> {
         self.step.finish()?;
         self.look_at(frame)?;
@@ -243,7 +243,7 @@ impl Resident {
     /// it is done.
     ///
     /// # Errors
-    /// [`Error::Runtime`] if ONNX Runtime fails.
+    /// [`Error::Runtime`](crate::Error::Runtime) if ONNX Runtime fails.
     pub fn step(&mut self, rate: f32, temporal: f64) -> Result<()> {
         self.write_factors(rate, temporal)?;
         self.step.run(self.front)?;
@@ -254,7 +254,7 @@ impl Resident {
     /// The terms where the last step began. The temporal cost is not among them, nor in the total.
     ///
     /// # Errors
-    /// [`Error::Runtime`] if ONNX Runtime fails.
+    /// [`Error::Runtime`](crate::Error::Runtime) if ONNX Runtime fails.
     pub fn losses(&mut self) -> Result<&Losses> {
         self.step.finish()?;
         self.memory.losses.download(&mut self.staging.losses)?;
@@ -280,7 +280,7 @@ impl Resident {
     /// Writes the picture to `to`: RGB, 0..1, (3, H, W).
     ///
     /// # Errors
-    /// [`Error::Runtime`] if ONNX Runtime fails.
+    /// [`Error::Runtime`](crate::Error::Runtime) if ONNX Runtime fails.
     pub fn picture(&mut self, to: &mut Array3<f32>) -> Result<()> {
         self.step.finish()?;
         self.memory.sides[self.front][0].download(&mut self.staging.picture)?;
@@ -291,7 +291,7 @@ impl Resident {
     /// The gradient of all terms where the last step began; zero without [`Resident::with_gradient`].
     ///
     /// # Errors
-    /// [`Error::Runtime`] if ONNX Runtime fails.
+    /// [`Error::Runtime`](crate::Error::Runtime) if ONNX Runtime fails.
     pub fn gradient(&mut self) -> Result<Array3<f32>> {
         self.step.finish()?;
         let mut gradient = Array3::zeros((3, self.size.height, self.size.width));

@@ -1,7 +1,6 @@
 //! Means over squares.
 
-use super::dispatch::wide;
-use crate::frame::Size;
+use crate::{dispatch::wide, frame::Size};
 
 /// Rows after which sums down the columns begin anew: between, each is the last one's with a row more and a row less, and what
 /// rounding leaves adds up.

@@ -3,9 +3,7 @@
 //! Nothing here knows of networks or costs. Planes are luma in `[0, 1]`; flow is in pixels of the plane it was computed
 //! for; positions are pixel centres, `(0, 0)` being the centre of the top left pixel.
 
-pub(crate) mod beside;
 pub(crate) mod box_mean;
-pub(crate) mod dispatch;
 pub mod flow;
 pub mod observer;
 pub mod reliability;

@@ -1,10 +1,7 @@
 //! Watches a sequence of frames: what moved where, what held still, where a scene ends.
 
-use super::{
-    DisFlow, DisSettings, Flow, FlowField, Plane, Reliability, ReliabilitySettings, Rematch, Scale, SceneCut,
-    dispatch::wide,
-};
-use crate::{error::Result, frame::Size};
+use super::{DisFlow, DisSettings, Flow, FlowField, Plane, Reliability, ReliabilitySettings, Rematch, Scale, SceneCut};
+use crate::{dispatch::wide, error::Result, frame::Size};
 
 /// Watches frames, each against the one before as it was *held*: where nothing moved but the sensor's noise a frame is
 /// taken to look as it did before, to the bit. What is still is so judged against the moment it came to rest, and slow

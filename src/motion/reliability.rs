@@ -10,10 +10,9 @@ use self::estimate::{blocks, samples};
 use super::{
     FlowField, FlowPair, Plane,
     box_mean::box_mean,
-    dispatch::wide,
     warp::{Kernel, Places, TOGETHER, warp},
 };
-use crate::{error::Result, frame::Size};
+use crate::{dispatch::wide, error::Result, frame::Size};
 
 /// Thresholds of [`Reliability`].
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -9,8 +9,8 @@
 //! beside it, frame after frame, and the paint would run into streaks. And where a place was filled before, the same
 //! distance from flow to source is preferred, so that what enters bit by bit continues one source.
 
-use super::{FlowField, dispatch::wide};
-use crate::frame::Size;
+use super::FlowField;
+use crate::{dispatch::wide, frame::Size};
 
 /// Side of a block.
 const BLOCK: usize = 8;

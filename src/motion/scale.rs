@@ -1,7 +1,7 @@
 //! Between a picture and the smaller one in which its motion is looked for, a half or a quarter of it or less.
 
-use super::{FlowField, Plane, dispatch::wide};
-use crate::frame::Size;
+use super::{FlowField, Plane};
+use crate::{dispatch::wide, frame::Size};
 
 /// Makes small planes of pictures of one size, and brings what was found in them back. Pixel `i` of a small plane covers the pixels
 /// from `i * factor` on.

@@ -14,8 +14,8 @@ pub(crate) use places::{Places, TOGETHER};
 pub(crate) use spline::POLE;
 pub use spline::SplineWarp;
 
-use super::{FlowField, dispatch::wide};
-use crate::frame::Size;
+use super::FlowField;
+use crate::{dispatch::wide, frame::Size};
 
 /// Keys' parameter. Detail of a painting (mean absolute Laplacian) left after 10 and 100 warps by fractions of a pixel
 /// there and back, and the RMS error after 100: bilinear 0.18, 0.03, 0.073; -0.5: 0.41, 0.18, 0.040; -0.6: 0.48, 0.36,

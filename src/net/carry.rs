@@ -14,7 +14,7 @@ use super::{
     vgg::Vgg,
 };
 use crate::{
-    engine::Units,
+    cost::Units,
     frame::Size,
     motion::{
         LUMA,

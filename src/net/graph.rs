@@ -51,7 +51,7 @@ impl Storage {
 /// How ReLU's derivative is written: in both cases a factor of 0 or 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mask {
-    /// A hard sigmoid of [`STEP_SLOPE`]: stays in the blocked layout of the CPU.
+    /// A hard sigmoid of `STEP_SLOPE`: stays in the blocked layout of the CPU.
     Steep,
     /// The sign of the map, which is never negative: right in half precision too, where that slope is infinite, and with
     /// OpenVINO, which makes something else of it.

@@ -1,4 +1,4 @@
-//! One optimizer step as one graph, from picture to picture: the objective ([`super::objective`]), the terms on the pixels
+//! One optimizer step as one graph, from picture to picture: the objective (`net/objective.rs`), the terms on the pixels
 //! themselves (total variation and the temporal cost), Adam, and the clamp to the colours there are. Whatever it reads and
 //! writes can stay on the device; [`crate::engine::resident`] runs it.
 //!

@@ -1,7 +1,7 @@
 //! Adam (Kingma & Ba 2015, algorithm 1).
 
 use super::{Closure, Optimizer, State};
-use crate::{error::Result, motion::dispatch::wide};
+use crate::{dispatch::wide, error::Result};
 
 /// Decay of the first moment.
 pub(crate) const BETA1: f32 = 0.9;
@@ -28,7 +28,7 @@ pub(crate) const PRIOR: f32 = 0.02;
 ///
 /// A state that was carried may come from a place with smaller gradients than there are here. Until the second moment has
 /// found that out, for a thousand steps, steps would be up to 6.5 rates long, and paint would turn into noise. They are
-/// clipped to [`LONGEST`] rates, each element for itself (Shazeer & Stern 2018, section 6, clip the mean square of all).
+/// clipped to `LONGEST` rates, each element for itself (Shazeer & Stern 2018, section 6, clip the mean square of all).
 pub struct Adam {
     /// The step size, in units of x.
     pub rate: f32,

@@ -116,8 +116,8 @@ pub trait FrameSink {
 /// Creates what the name stands for: a numbered sequence (`frames/%05d.png`), a picture, otherwise a video.
 ///
 /// # Errors
-/// [`Error::Output`](crate::Error::Output) with the reason if the output cannot be made as asked: it exists, it is the
-/// input, its container is unknown or cannot hold the video; [`Error::Io`](crate::Error::Io) if its folder is missing or
+/// [`Error::Output`] with the reason if the output cannot be made as asked: it exists, it is the
+/// input, its container is unknown or cannot hold the video; [`Error::Io`] if its folder is missing or
 /// cannot be written.
 pub fn create(output: &Path, options: &SinkOptions) -> Result<Box<dyn FrameSink>> {
     if source::images::is_sequence(output) || source::images::is_picture(output) {

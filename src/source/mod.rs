@@ -82,8 +82,8 @@ pub trait FrameSource {
 /// of any protocol that FFmpeg was built with.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) if the file is missing or may not be read, [`Error::Input`](crate::Error::Input) or
-/// [`Error::Picture`](crate::Error::Picture) with the reason if it holds nothing that can be used.
+/// [`Error::Io`] if the file is missing or may not be read, [`Error::Input`] or
+/// [`Error::Picture`] with the reason if it holds nothing that can be used.
 pub fn open(input: &Path, options: &SourceOptions) -> Result<Box<dyn FrameSource>> {
     if !is_url(input) && (images::is_sequence(input) || images::is_picture(input)) {
         return Ok(Box::new(images::ImageSource::open(input, options)?));

@@ -1,7 +1,7 @@
 //! Fine detail at the start of a frame: how much of the frame's own shows through the paint, and of the paint's is carried.
 
 use super::{Past, trust};
-use crate::motion::{Seen, dispatch::wide};
+use crate::{dispatch::wide, motion::Seen};
 
 /// How much of the fine detail of what the motion does not explain shows at once, 0 to 1; all of what is coarse does. At 1 the
 /// frame's own edges and pores show through the paint of whatever moves, frame after frame, and one step cannot paint

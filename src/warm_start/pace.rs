@@ -1,10 +1,7 @@
 //! How fast each pixel may change: fresh paint by long steps, old paint by short ones, paint at rest hardly at all.
 
 use super::{Past, trust};
-use crate::{
-    motion::{Seen, dispatch::wide},
-    optim::State,
-};
+use crate::{dispatch::wide, motion::Seen, optim::State};
 
 /// Numbers of [`WarmStart::Full`](super::WarmStart::Full): factors on the optimizer's rate.
 #[derive(Clone, Copy, Debug, PartialEq)]

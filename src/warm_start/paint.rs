@@ -1,8 +1,9 @@
 //! The painted difference on its way from one frame to the next.
 
 use crate::{
+    dispatch::wide,
     frame::Size,
-    motion::{FlowField, Plane, SplineWarp, box_mean::box_mean_where, dispatch::wide},
+    motion::{FlowField, Plane, SplineWarp, box_mean::box_mean_where},
 };
 
 /// What differs from its mean over a square of side `2 FINE + 1` pixels is fine detail.

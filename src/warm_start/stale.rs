@@ -8,8 +8,9 @@
 
 use super::{Past, between};
 use crate::{
+    dispatch::wide,
     frame::Size,
-    motion::{Seen, box_mean::box_mean, dispatch::wide, reliability::slope},
+    motion::{Seen, box_mean::box_mean, reliability::slope},
 };
 
 /// Planes of what is remembered: mean colour and mean strength of the edges near each pixel.

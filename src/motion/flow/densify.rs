@@ -6,7 +6,7 @@ use super::{
     patch::{self, Grid, SIDE},
     pyramid::{Level, PAD},
 };
-use crate::motion::dispatch::wide;
+use crate::dispatch::wide;
 
 /// Sums on the level's canvas: of the weights, and of the weighted displacements.
 pub struct Dense {

@@ -11,9 +11,10 @@ mod refine;
 
 use self::{densify::Dense, patch::Grid, pyramid::Pyramid, refine::Refine};
 use crate::{
+    beside::beside,
     error::Result,
     frame::Size,
-    motion::{Plane, beside::beside, scale::enlarge_flow},
+    motion::{Plane, scale::enlarge_flow},
 };
 
 /// Where each pixel went: `(u, v)` to the right and down, in pixels, `height * width` values each.

@@ -5,7 +5,7 @@ use super::{
     FlowField,
     pyramid::{Level, PAD},
 };
-use crate::{frame::Size, motion::dispatch::wide};
+use crate::{dispatch::wide, frame::Size};
 
 /// Width and height of a patch.
 pub const SIDE: usize = 8;

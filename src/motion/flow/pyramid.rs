@@ -1,10 +1,7 @@
 //! The luma pyramid: each level with its gradients, on a canvas with a replicated border so that patches may hang over
 //! the edge.
 
-use crate::{
-    frame::Size,
-    motion::{Plane, dispatch::wide},
-};
+use crate::{dispatch::wide, frame::Size, motion::Plane};
 
 /// Pixels around a level on every side.
 pub const PAD: usize = 16;

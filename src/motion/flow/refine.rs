@@ -9,10 +9,7 @@ use super::{
     FlowField,
     pyramid::{Level, PAD},
 };
-use crate::{
-    frame::Size,
-    motion::{dispatch::wide, warp::TOGETHER},
-};
+use crate::{dispatch::wide, frame::Size, motion::warp::TOGETHER};
 
 /// Weights of smoothness, brightness and gradient constancy.
 const SMOOTH: f32 = 20.0;

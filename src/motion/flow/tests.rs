@@ -1,5 +1,5 @@
 use super::*;
-use crate::motion::dispatch::in_each_code;
+use crate::dispatch::in_each_code;
 
 /// Smooth noise with detail at several scales, nowhere repeating, sampled at `(x, y)`.
 fn texture(x: f32, y: f32) -> f32 {

@@ -5,7 +5,7 @@ use super::{
     spline::{Around, b_spline},
     *,
 };
-use crate::motion::dispatch::in_each_code;
+use crate::dispatch::in_each_code;
 
 fn shift(size: Size, u: f32, v: f32) -> FlowField {
     FlowField { size, u: vec![u; size.area()], v: vec![v; size.area()] }

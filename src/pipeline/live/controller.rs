@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 pub struct Rung {
     /// The longer side, in pixels.
     pub size: usize,
-    /// Optimizer steps, taken every so many frames (as in [`Settings`](crate::Settings)).
+    /// Optimizer steps, taken every so many frames (as in [`Settings`](crate::settings::Settings)).
     pub steps: usize,
     pub every: usize,
 }

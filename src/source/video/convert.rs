@@ -5,10 +5,10 @@ use ffmpeg_next::{chroma, color, ffi, format::Pixel, frame};
 use super::{hdr::ToneMap, orientation::Orientation};
 use crate::{
     colour::Colour,
+    dispatch::wide,
     error::Result,
     ffmpeg::scaler::{CHROMA_LEFT, ChromaPosition, Scaler, Side},
     frame::{Frame, FramePool, Size},
-    motion::dispatch::wide,
 };
 
 /// Sixteen bits a channel, in the machine's byte order.

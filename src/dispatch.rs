@@ -15,7 +15,7 @@ macro_rules! wide {
 
             #[cfg(target_arch = "x86_64")]
             {
-                use $crate::motion::dispatch::{Code, code};
+                use $crate::dispatch::{Code, code};
 
                 #[target_feature(enable = "avx2")]
                 #[allow(clippy::too_many_arguments)]
