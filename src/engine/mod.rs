@@ -45,6 +45,12 @@ pub struct Losses {
     pub tv: f64,
 }
 
+impl std::fmt::Display for Losses {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "J {:.3} (content {:.3}, style {:.4})", self.total, self.content, self.style)
+    }
+}
+
 /// Value and gradient at a picture of a fixed size.
 pub trait Objective {
     /// The weights that the next evaluations use.

@@ -130,9 +130,9 @@ impl Passes {
         repaint(&mut self.stylizer, &mut self.store, index, frame, &mut self.bytes, &mut self.earlier)
     }
 
-    /// The stylizer, to watch or to look at.
-    pub fn stylizer(&mut self) -> &mut Stylizer {
-        &mut self.stylizer
+    /// The stylizer, to look at.
+    pub fn stylizer(&self) -> &Stylizer {
+        &self.stylizer
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod link;
 pub mod live;
+pub mod painter;
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},

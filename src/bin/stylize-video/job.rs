@@ -13,19 +13,14 @@ use stylize::{
     Error,
     frame::Size,
     passes::Passes,
-    pipeline::{self, Painter, Stages, Work},
+    pipeline::{self, Painter, Stages, Work, painter::PaintStage},
     settings::Settings,
     sink::{self, SinkOptions},
     source::{self, SourceOptions, images},
-    stylizer::{Painted, Stylizer},
-    tensor,
+    stylizer::Stylizer,
 };
 
-use crate::{
-    args::Args,
-    preview::Preview,
-    report::{self, Display},
-};
+use crate::{args::Args, preview::Preview, report::Display};
 
 /// How a run ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +94,7 @@ pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<End> {
     Ok(if report.stopped { End::Stopped } else { End::Complete })
 }
 
-/// The middle stage: RGB8 in, RGB8 out, the stylizer's tensors between them.
+/// What is needed to make the painting stage.
 struct Middle<'a> {
     args: &'a Args,
     source: &'a SourceOptions,
@@ -116,34 +111,20 @@ impl<'a> Middle<'a> {
             display.step(step, of, losses);
             !stop.load(Ordering::Relaxed)
         }));
-        let view = self.args.view();
-        let mut content = tensor::zeros(size);
-        if self.passes == 1 {
-            return Ok(Box::new(move |work: &mut Work| {
-                tensor::from_rgb8(&work.content, &mut content);
-                deliver(&stylizer.paint(content.view())?, work);
-                view.iter().for_each(|view| stylizer.draw(*view, &mut work.painted));
-                Ok(())
-            }));
-        }
-        let mut passes = Passes::new(stylizer, folder_of(&self.args.output), size)?;
-        let mut source = source::open(&self.args.input, self.source)?;
-        passes.rehearse(&mut *source, self.passes, &mut |at| {
-            self.display.rehearsed(at, self.passes);
-            !self.stop.load(Ordering::Relaxed)
-        })?;
-        Ok(Box::new(move |work: &mut Work| {
-            tensor::from_rgb8(&work.content, &mut content);
-            deliver(&passes.paint(content.view())?, work);
-            view.iter().for_each(|view| passes.stylizer().draw(*view, &mut work.painted));
-            Ok(())
-        }))
+        let stage = if self.passes == 1 {
+            PaintStage::once(stylizer, size)
+        } else {
+            let mut passes = Passes::new(stylizer, folder_of(&self.args.output), size)?;
+            let mut source = source::open(&self.args.input, self.source)?;
+            passes.rehearse(&mut *source, self.passes, &mut |at| {
+                self.display.rehearsed(at, self.passes);
+                !self.stop.load(Ordering::Relaxed)
+            })?;
+            PaintStage::last(passes, size)
+        };
+        let mut stage = stage.showing(self.args.view());
+        Ok(Box::new(move |work: &mut Work| stage.paint(work)))
     }
-}
-
-fn deliver(painted: &Painted, work: &mut Work) {
-    tensor::to_rgb8(painted.picture, &mut work.painted);
-    work.note.push_str(&report::note(painted.losses));
 }
 
 /// Where the output goes: there is room for pictures.

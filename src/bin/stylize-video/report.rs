@@ -43,7 +43,7 @@ impl Display {
 
     /// Steps on a first frame, which can take as long as many frames after it.
     pub fn step(&self, step: usize, of: usize, losses: &Losses) {
-        self.bar.set_message(format!("first frame, step {step}/{of}, {}", note(losses)));
+        self.bar.set_message(format!("first frame, step {step}/{of}, {losses}"));
     }
 
     /// Frames of the passes before the last.
@@ -111,9 +111,4 @@ impl Progress for Display {
             eprintln!("frame {}{of}, {pace}{left}{}", status.frames, status.note);
         }
     }
-}
-
-/// The losses in a few words.
-pub fn note(losses: &Losses) -> String {
-    format!("J {:.3} (content {:.3}, style {:.4})", losses.total, losses.content, losses.style)
 }
