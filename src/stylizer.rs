@@ -220,7 +220,8 @@ impl Stylizer {
         let temporal = (self.settings.temporal > 0.0).then_some((self.settings.temporal, carrier.mask()));
         // Adam's first step looks where the frame started, at the temporal cost's minimum.
         let first_held = if self.settings.optimizer == OptimizerKind::Adam { 1 } else { 0 };
-        canvas.start(seen, [carrier.cover(), carrier.softness(), carrier.momentum()], on_device)?;
+        let paint = [carrier.cover(), carrier.softness(), carrier.momentum(), carrier.mask()];
+        canvas.start(seen, paint, on_device)?;
         if temporal.is_some() && steps > first_held {
             canvas.hold();
         }

@@ -202,8 +202,9 @@ impl Canvas {
     }
 
     /// The steps that follow start from here, after the motion that was `seen`: from the canvas's picture, or where
-    /// `on_device` from what the device makes of its own, with the `cover`, `softness` and `momentum` of [`Start`].
-    pub fn start(&mut self, seen: &Seen, [cover, softness, momentum]: [&[f32]; 3], on_device: bool) -> Result<()> {
+    /// `on_device` from what the device makes of its own, with the `cover`, `softness`, `momentum` and `reliability` of [`Start`].
+    pub fn start(&mut self, seen: &Seen, paint: [&[f32]; 4], on_device: bool) -> Result<()> {
+        let [cover, softness, momentum, reliability] = paint;
         match &mut self.solver {
             Solver::Device { resident, remote, .. } if !remote.anew => {
                 resident.carry(&Start {
@@ -213,7 +214,7 @@ impl Canvas {
                     softness,
                     momentum,
                     gains: &remote.gains,
-                    reliability: seen.mask,
+                    reliability,
                 })?;
                 if !on_device {
                     resident.replace(self.picture.view())?;
