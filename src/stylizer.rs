@@ -213,10 +213,7 @@ impl Stylizer {
             carrier.carry(self.settings.warm_start, rate, pictures, seen, state)?;
         }
         let frame = ArrayView3::from_shape(canvas.content.raw_dim(), seen.frame).expect("a frame of this size");
-        match turns.deepest(steps) {
-            Depth::Whole => canvas.look_at(frame)?,
-            depth => canvas.glance_at(frame, depth == Depth::Deep)?,
-        }
+        canvas.look_at(frame, turns.deepest(steps))?;
         let temporal = (self.settings.temporal > 0.0).then_some((self.settings.temporal, carrier.mask()));
         // Adam's first step looks where the frame started, at the temporal cost's minimum.
         let first_held = if self.settings.optimizer == OptimizerKind::Adam { 1 } else { 0 };
@@ -226,12 +223,7 @@ impl Stylizer {
             canvas.hold();
         }
         for step in 0..steps {
-            let temporal = temporal.filter(|_| step >= first_held);
-            match turns.depth(step) {
-                Depth::Whole => canvas.step(temporal)?,
-                Depth::Deep => canvas.deep_step(temporal)?,
-                Depth::Shallow => canvas.shallow_step(temporal)?,
-            }
+            canvas.step(turns.depth(step), temporal.filter(|_| step >= first_held))?;
         }
         carrier.spent(steps);
         Ok(steps)
@@ -240,11 +232,11 @@ impl Stylizer {
     /// A first frame that an earlier pass has painted.
     fn first_frame_again(&mut self, frame: ArrayView3<f32>, earlier: ArrayView3<f32>) -> Result<usize> {
         let canvas = self.canvases.last_mut().expect("set_up makes canvases");
-        canvas.look_at(margin::mirrored(frame).view())?;
+        canvas.look_at(margin::mirrored(frame).view(), Depth::Whole)?;
         margin::mirror(earlier, &mut canvas.picture);
         canvas.solver.state().reset();
         for _ in 0..self.settings.steps {
-            canvas.step(None)?;
+            canvas.step(Depth::Whole, None)?;
         }
         self.carrier.as_mut().expect("set_up makes it").begin(self.settings.first_steps);
         Ok(self.settings.steps)
@@ -265,7 +257,7 @@ impl Stylizer {
                 resampler.planes(tensor, &mut resampled);
                 margin::mirrored(resampled.view())
             };
-            canvas.look_at(on_canvas(&frame).view())?;
+            canvas.look_at(on_canvas(&frame).view(), Depth::Whole)?;
             canvas.solver.state().reset();
             canvas.picture.assign(&(on_canvas(&paint) + &canvas.content));
             canvas.clamp();

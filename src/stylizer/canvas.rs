@@ -3,6 +3,7 @@
 
 use ndarray::{Array3, ArrayView3, ArrayViewMut3, Zip};
 
+use super::rhythm::Depth;
 use crate::{
     cost::{style::StyleTarget, temporal},
     engine::{
@@ -175,29 +176,15 @@ impl Canvas {
         Canvas { solver, content: tensor::zeros(size), picture: tensor::zeros(size), losses: Losses::default() }
     }
 
-    /// Takes a frame as the content from now on. The device gets it with the start of its steps.
-    pub fn look_at(&mut self, frame: ArrayView3<f32>) -> Result<()> {
+    /// Takes a frame as the content from now on; no step deeper than `deepest` may follow. The device gets it with the start of its
+    /// steps.
+    pub fn look_at(&mut self, frame: ArrayView3<f32>, deepest: Depth) -> Result<()> {
         self.content.assign(&frame);
         self.solver.state().forget_value();
-        match &mut self.solver {
-            Solver::Host { objective, .. } => objective.set_content(frame),
-            Solver::Device { .. } => Ok(()),
-        }
-    }
-
-    /// Takes a frame as the content of the picture and of [`Canvas::deep_step`], where `deep`; no [`Canvas::step`] may follow
-    /// before [`Canvas::look_at`].
-    pub fn glance_at(&mut self, frame: ArrayView3<f32>, deep: bool) -> Result<()> {
-        match &mut self.solver {
-            Solver::Host { reduced: Some(reduced), .. } if deep => {
-                self.content.assign(&frame);
-                reduced.set_content(frame)
-            }
-            _ if deep => self.look_at(frame),
-            _ => {
-                self.content.assign(&frame);
-                Ok(())
-            }
+        match (&mut self.solver, deepest) {
+            (Solver::Host { shallow: Some(_), .. }, Depth::Shallow) | (Solver::Device { .. }, _) => Ok(()),
+            (Solver::Host { reduced: Some(reduced), .. }, Depth::Deep) => reduced.set_content(frame),
+            (Solver::Host { objective, .. }, _) => objective.set_content(frame),
         }
     }
 
@@ -232,41 +219,25 @@ impl Canvas {
         }
     }
 
-    /// One step down the objective. `temporal` is gamma and c: the picture is held to where the frame started, as far as c
-    /// says; the device has c since the start.
-    pub fn step(&mut self, temporal: Option<(f64, &[f32])>) -> Result<()> {
-        match &mut self.solver {
+    /// One step down the objective, as deep as is asked for; down all of it where the solver has no other. `temporal` is gamma and
+    /// c: the picture is held to where the frame started, as far as c says; the device has c since the start.
+    pub fn step(&mut self, depth: Depth, temporal: Option<(f64, &[f32])>) -> Result<()> {
+        let Canvas { solver, content, picture, losses } = self;
+        match solver {
             Solver::Device { resident, remote, rate, .. } => {
                 if std::mem::take(&mut remote.anew) {
-                    resident.begin(self.content.view(), self.picture.view())?;
+                    resident.begin(content.view(), picture.view())?;
                 }
                 resident.step(*rate * remote.pace, temporal.map_or(0.0, |(weight, _)| weight))
             }
-            Solver::Host { objective, optimizer, start, .. } => {
-                let losses = Some(&mut self.losses);
-                descend(&mut **objective, &mut **optimizer, &mut self.picture, start, temporal, losses)
+            Solver::Host { objective, shallow, reduced, optimizer, start } => {
+                let (objective, losses): (&mut dyn Objective, _) = match (depth, shallow, reduced) {
+                    (Depth::Shallow, Some((_, shallow)), _) => (&mut **shallow, None),
+                    (Depth::Deep, _, Some(reduced)) => (&mut **reduced, Some(losses)),
+                    _ => (&mut **objective, Some(losses)),
+                };
+                descend(objective, &mut **optimizer, picture, start, temporal, losses)
             }
-        }
-    }
-
-    /// The same on half of the picture; in full where the solver does not do that.
-    pub fn deep_step(&mut self, temporal: Option<(f64, &[f32])>) -> Result<()> {
-        match &mut self.solver {
-            Solver::Host { reduced: Some(objective), optimizer, start, .. } => {
-                let losses = Some(&mut self.losses);
-                descend(&mut **objective, &mut **optimizer, &mut self.picture, start, temporal, losses)
-            }
-            _ => self.step(temporal),
-        }
-    }
-
-    /// The same down the style cost of the shallow taps alone; in full where the solver has no such.
-    pub fn shallow_step(&mut self, temporal: Option<(f64, &[f32])>) -> Result<()> {
-        match &mut self.solver {
-            Solver::Host { shallow: Some((_, objective)), optimizer, start, .. } => {
-                descend(&mut **objective, &mut **optimizer, &mut self.picture, start, temporal, None)
-            }
-            _ => self.step(temporal),
         }
     }
 
@@ -277,7 +248,7 @@ impl Canvas {
         for step in 0..steps {
             let late = (2.0 * step as f32 / steps as f32 - 1.0).max(0.0);
             self.solver.set_pace(1.0 - SETTLED * late);
-            self.step(None)?;
+            self.step(Depth::Whole, None)?;
             self.fetch_losses()?;
             taken += 1;
             if !go_on(step + 1, &self.losses) {
