@@ -30,6 +30,7 @@ impl Card {
 pub fn resident_memory() -> Option<f64> {
     let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: f64 = pages.split(' ').nth(1)?.parse().ok()?;
+    // Pages of 4 KiB: those of x86, and of nearly all ARM systems.
     Some(pages * 4096.0 / f64::from(1 << 20))
 }
 

@@ -10,6 +10,7 @@ use super::{
     host::HostEngine,
     reduced::{self, Reduced},
     resident::Resident,
+    trial::distance,
 };
 use crate::{
     cost::style::StyleTarget,
@@ -218,11 +219,7 @@ fn check(runtime: &Runtime, prepare: impl Fn(&Vgg) -> Kind) -> Result<f64> {
         let mut engine = kind.objective(runtime, &vgg, size, Units::Relative)?;
         gradient(engine.as_mut(), &targets, content.view(), x.view())
     });
-    let (found, expected) = (found?, expected?);
-    let squares = |values: &Array3<f32>| values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
-    let distance = (squares(&(&found - &expected)) / squares(&expected)).sqrt();
-    // Not a number is as wrong as can be.
-    Ok(if distance.is_nan() { f64::INFINITY } else { distance })
+    Ok(distance(&found?, &expected?))
 }
 
 fn gradient(

@@ -185,8 +185,8 @@ fn host_step(
     Ok(style)
 }
 
-/// Relative L2; infinite where it is not a number.
-fn distance(found: &Array3<f32>, expected: &Array3<f32>) -> f64 {
+/// Relative L2; infinite where it is not a number, which is as wrong as can be.
+pub(super) fn distance(found: &Array3<f32>, expected: &Array3<f32>) -> f64 {
     let squares = |values: &Array3<f32>| values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
     let distance = (squares(&(found - expected)) / squares(expected)).sqrt();
     if distance.is_nan() { f64::INFINITY } else { distance }

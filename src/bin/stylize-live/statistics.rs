@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context;
 use serde::Serialize;
 use stylize::{
+    machine::resident_memory,
     pipeline::live::{Panel, Second, View},
     settings::Balance,
 };
@@ -75,7 +76,7 @@ impl Statistics {
                 mirror: controls.mirror,
                 paused: controls.paused,
                 recording: controls.recording,
-                memory: memory(),
+                memory: resident_memory().map_or(0.0, |memory| (10.0 * memory).round() / 10.0),
             };
             let line = serde_json::to_string(&line)?;
             writeln!(file, "{line}").context("cannot write the statistics")?;
@@ -105,11 +106,3 @@ impl Statistics {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// Resident memory in MiB.
-fn memory() -> f64 {
-    let pages = std::fs::read_to_string("/proc/self/statm").ok();
-    let pages = pages.and_then(|text| text.split_whitespace().nth(1)?.parse::<f64>().ok());
-    // Pages of 4 KiB: those of x86, and of nearly all ARM systems.
-    pages.map_or(0.0, |pages| (10.0 * pages / 256.0).round() / 10.0)
-}
