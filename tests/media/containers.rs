@@ -7,17 +7,17 @@ use stylize::{
     source::{self, SourceOptions},
 };
 
-use crate::{clip, ffmpeg, pass, probe, text};
+use crate::{clip, ffmpeg, pass, probe, sample, text};
 
 #[test]
 fn containers_by_their_extension() {
-    let Some(input) = clip("imageio_realshort.mp4") else { return };
+    let Some(input) = sample() else { return };
     let folder = tempfile::tempdir().unwrap();
     let wanted = [
         ("mov", "h264", 1e-5),
         ("mkv", "h264", 0.001),
         ("webm", "vp9", 0.001),
-        ("avi", "h264", 0.034),
+        ("avi", "h264", 0.042),
         ("gif", "gif", 0.011),
     ];
     for (extension, coding, tolerance) in wanted {
@@ -25,10 +25,16 @@ fn containers_by_their_extension() {
         let options = SourceOptions { duration: Some(0.6), ..SourceOptions::default() };
         let outcome = pass(&input, &output, &options, u64::MAX).unwrap();
         let after = probe::video(&output);
-        assert_eq!((after.text("codec_name"), after.size()), (coding, (320, 240)), "{extension}");
+        assert_eq!((after.text("codec_name"), after.size()), (coding, (640, 360)), "{extension}");
         let mut times = probe::video(&input).frames(&input).0;
         times.retain(|&time| time < 0.6);
-        let kept = after.frames(&output).0;
+        let mut kept = after.frames(&output).0;
+        if extension == "mkv" {
+            // The sound begins before zero, which Matroska does not know: everything is moved by as much.
+            let moved = kept[0] - times[0];
+            assert!((0.0..0.03).contains(&moved), "moved by {moved}");
+            kept.iter_mut().for_each(|time| *time -= moved);
+        }
         let difference = probe::largest_difference(&times, &kept);
         assert!(difference <= tolerance, "{extension}: times differ by {difference}");
         let sounds = probe::of_kind(&output, "audio").len();
@@ -58,24 +64,24 @@ fn odd_sizes_in_other_containers() {
 
 #[test]
 fn broadcast_streams_begin_at_zero_and_keep_their_sound() {
-    let Some(input) = clip("imageio_realshort.mp4") else { return };
+    let Some(input) = sample() else { return };
     let folder = tempfile::tempdir().unwrap();
     let stream = folder.path().join("in.ts");
     ffmpeg(&["-i", text(&input), "-c", "copy", "-output_ts_offset", "5000", text(&stream)]);
     let output = folder.path().join("out.mp4");
     pass(&stream, &output, &SourceOptions::default(), u64::MAX).unwrap();
     let times = probe::video(&output).frames(&output).0;
-    assert_eq!(times.len(), 36);
+    assert_eq!(times.len(), 84);
     assert!((0.0..0.1).contains(&times[0]), "begins at {}", times[0]);
     let sound = &probe::of_kind(&output, "audio")[0];
-    assert_eq!(sound.packets(&output).len(), 55);
+    assert_eq!(sound.packets(&output).len(), 152);
 }
 
 #[test]
 fn sound_that_a_container_takes_on_trial_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let input = folder.path().join("in.mkv");
-    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/clip.mp4");
+    let Some(sample) = sample() else { return };
     ffmpeg(&["-i", text(&sample), "-c:v", "copy", "-c:a", "flac", "-t", "0.5", text(&input)]);
     for (extension, sounds) in [("mp4", 1), ("mov", 0), ("ts", 0)] {
         let output = folder.path().join(format!("out.{extension}"));
@@ -90,19 +96,19 @@ fn sound_that_a_container_takes_on_trial_or_not_at_all() {
 
 /// Writes three frames with a codec.
 fn with_codec(output: &Path, codec: &str, crf: Option<u8>) -> stylize::Result<()> {
-    let input = clip("torchcodec_bt601_limited_range.mp4").expect("checked by the caller");
+    let input = sample().expect("checked by the caller");
     let mut source = source::open(&input, &SourceOptions::default())?;
     let options = SinkOptions { codec: Some(codec.to_owned()), crf, ..SinkOptions::new(source.info()) };
     let mut sink = sink::create(output, &options)?;
     for _ in 0..3 {
-        sink.write(&source.next()?.expect("sixty frames"))?;
+        sink.write(&source.next()?.expect("84 frames"))?;
     }
     sink.finish()
 }
 
 #[test]
 fn codecs_by_name() {
-    if clip("torchcodec_bt601_limited_range.mp4").is_none() {
+    if sample().is_none() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -7,11 +7,11 @@ use std::{
 
 use stylize::source::{self, SourceOptions};
 
-use crate::{clip, ffmpeg, pass_all, text};
+use crate::{ffmpeg, pass_all, sample, text};
 
 /// A clip with its index at the beginning, as a cut-off download has it, in a container of this kind.
 fn whole(folder: &Path, extension: &str) -> Option<PathBuf> {
-    let input = clip("cotracker_paragliding.mp4")?;
+    let input = sample()?;
     let path = folder.join(format!("whole.{extension}"));
     ffmpeg(&["-i", text(&input), "-c", "copy", "-movflags", "+faststart", text(&path)]);
     Some(path)
@@ -35,11 +35,11 @@ fn a_file_cut_off_in_the_middle_gives_its_first_half() {
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
         let (frames, damage) = decode(&path);
-        assert!((10..65).contains(&frames), "{extension}: {frames} frames");
+        assert!((10..75).contains(&frames), "{extension}: {frames} frames");
         let damage = damage.expect("a word on what is missing");
         assert!(damage.contains("ends after"), "{extension}: {damage}");
         let lost: u64 = damage.split(' ').next().unwrap().parse().expect("begins with a count");
-        assert!((lost + frames).abs_diff(70) <= 2, "{extension}: {frames} frames, {damage}");
+        assert!((lost + frames).abs_diff(84) <= 2, "{extension}: {frames} frames, {damage}");
         // The whole way, too: the sink finishes a file.
         let outcome = pass_all(&path, &folder.path().join(format!("out-{extension}.mp4"))).unwrap();
         assert_eq!(outcome.frames, frames);
@@ -57,7 +57,7 @@ fn damage_in_the_middle_is_passed_over_and_counted() {
     }
     fs::write(&path, &bytes).unwrap();
     let (frames, damage) = decode(&path);
-    assert!(frames > 35, "{frames} of 70 frames");
+    assert!(frames > 42, "{frames} of 84 frames");
     let damage = damage.expect("a word on the damage");
     assert!(damage.chars().any(|character| character.is_ascii_digit()), "counted: {damage}");
 }

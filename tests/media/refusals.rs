@@ -7,7 +7,7 @@ use stylize::{
     source::{self, SourceOptions},
 };
 
-use crate::{clip, ffmpeg, text, tools};
+use crate::{ffmpeg, sample, text, tools};
 
 fn refused(input: &Path) -> String {
     source::open(input, &SourceOptions::default()).err().expect("must be refused").to_string()
@@ -51,7 +51,7 @@ fn inputs_that_are_no_video() {
 
 #[test]
 fn names_that_look_like_something_else() {
-    let Some(input) = clip("torchcodec_discard_first_keyframe.mp4") else { return };
+    let Some(input) = sample() else { return };
     let folder = tempfile::tempdir().unwrap();
     // A colon is no protocol, and a percent sign no number.
     for name in ["http:x.mp4", "100% done.mp4", "ä ö.mp4"] {
@@ -71,7 +71,7 @@ fn names_that_look_like_something_else() {
 
 #[test]
 fn outputs_that_cannot_be_made() {
-    let Some(input) = clip("torchcodec_discard_first_keyframe.mp4") else { return };
+    let Some(input) = sample() else { return };
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("in.mp4");
     fs::copy(&input, &copy).unwrap();
@@ -95,7 +95,7 @@ fn outputs_that_cannot_be_made() {
 
 #[test]
 fn an_existing_output_survives_a_run_that_fails() {
-    let Some(input) = clip("torchcodec_discard_first_keyframe.mp4") else { return };
+    let Some(input) = sample() else { return };
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("out.mp4");
     fs::write(&output, b"precious").unwrap();
