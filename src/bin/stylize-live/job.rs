@@ -12,7 +12,7 @@ use stylize::{
     frame::Size,
     pipeline::live::{self, Choice, Controls, Feed, Panel, Setup},
     sink,
-    source::{self, SourceOptions},
+    source::{self, SourceOptions, images},
 };
 
 use crate::{args::Args, screen::Screen, statistics::Statistics};
@@ -82,7 +82,8 @@ fn style_names(args: &Args) -> Vec<String> {
 
 fn feed(args: &Args) -> anyhow::Result<Feed> {
     let Some(input) = args.input.clone() else { return camera(args) };
-    let repeat = args.repeat;
+    // A picture stays until the window is closed.
+    let repeat = args.repeat || images::is_picture(&input);
     Ok(Feed::File { open: Box::new(move || source::open(&input, &SourceOptions::default())), repeat })
 }
 
