@@ -208,6 +208,13 @@ fn output_that_is_the_input() {
         folder.refuses(&arguments("in.mp4", output, &["-y"]), &[output, "it is the input"]);
     }
     folder.refuses(&arguments("soft.mp4", "hard.mp4", &["-y"]), &["it is the input"]);
+    let url = format!("file://{}", text(&absolute));
+    folder.refuses(&arguments(&url, "in.mp4", &["-y"]), &["it is the input"]);
+    std::os::unix::fs::symlink(repository("models/tiny.safetensors"), folder.path("net.mp4")).unwrap();
+    folder.refuses(
+        &["in.mp4", "net.mp4", "-y", "--model", text(&repository("models/tiny.safetensors"))],
+        &["it is the input"],
+    );
     folder.write("a.jpg", &fs::read(repository("samples/ink.jpg")).unwrap());
     folder.refuses(&arguments("a.jpg", "a.jpg", &["-y"]), &["it is the input"]);
     folder.write("b.jpg", &fs::read(repository("samples/ink.jpg")).unwrap());

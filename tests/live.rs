@@ -187,6 +187,8 @@ fn mistakes_are_explained() {
         let refused = message(&mut live(&["--input", text(&own), option, text(&own), "-y"]));
         assert!(refused.contains("it is the input"), "{option}: {refused}");
     }
+    let missing = message(&mut live(&["--input", "/nowhere/clip.mp4", "--stats", text(&own), "-y"]));
+    assert!(missing.contains("/nowhere/clip.mp4"), "{missing}");
     assert_eq!(std::fs::read(&own).expect("still there"), std::fs::read(clip()).expect("a clip"));
     if cfg!(target_os = "linux") {
         let path = message(&mut live(&["--camera", "/dev/video99"]));

@@ -115,6 +115,11 @@ impl NetworkArgs {
         Ok(Runtime::load(self.device.into(), self.threads)?.with_precision(self.precision.into()))
     }
 
+    /// The file that the network is loaded from; none if it is inside the program.
+    pub fn file(&self) -> Option<PathBuf> {
+        embedded::network(&self.model).is_none().then(|| installed(&self.model)).flatten()
+    }
+
     /// Loads the network: one inside the program, VGG-19 from the user's data folder, or a file.
     pub fn network(&self) -> Result<Arc<Vgg>> {
         network(&self.model)
@@ -135,8 +140,9 @@ pub struct InspectArgs {
 }
 
 impl InspectArgs {
-    pub fn inspection(&self) -> Inspection {
-        Inspection { profile: self.profile.clone(), graph: self.dump_graph.clone() }
+    /// `reads` are the files that the run reads.
+    pub fn inspection(&self, reads: &[PathBuf]) -> Inspection {
+        Inspection { profile: self.profile.clone(), graph: self.dump_graph.clone(), reads: reads.to_vec() }
     }
 }
 
@@ -148,21 +154,24 @@ pub fn network(name: &str) -> Result<Arc<Vgg>> {
     if let Some(network) = embedded::network(name) {
         return network.map(Arc::new);
     }
-    let path = if name == "vgg19" {
-        let path = data_folder().map(|folder| folder.join("vgg19.safetensors")).filter(|path| path.is_file());
-        path.ok_or_else(|| Error::Weights {
-            name: name.to_owned(),
-            reason: "its weights are not installed; scripts/fetch-vgg19 gets them".into(),
-        })?
-    } else {
-        PathBuf::from(name)
-    };
+    let path = installed(name).ok_or_else(|| Error::Weights {
+        name: name.to_owned(),
+        reason: "its weights are not installed; scripts/fetch-vgg19 gets them".into(),
+    })?;
     if !path.is_file() {
         let names = embedded::NETWORKS.join(", ");
         let reason = format!("it is no file, and no network of that name is known; known are {names} and vgg19");
         return Err(Error::Weights { name: name.to_owned(), reason });
     }
     weights::load(&path).map(Arc::new)
+}
+
+/// Where a network that is not inside the program should be; none if it is VGG-19 and not installed.
+fn installed(name: &str) -> Option<PathBuf> {
+    match name {
+        "vgg19" => data_folder().map(|folder| folder.join("vgg19.safetensors")).filter(|path| path.is_file()),
+        file => Some(PathBuf::from(file)),
+    }
 }
 
 /// The style pictures.

@@ -14,7 +14,7 @@ use crate::{
 
 /// What to write of every graph of a step that is built: one for each size at which pictures are optimized (a first
 /// frame is solved coarse to fine). The size goes into the name: `step.onnx` becomes `step-320x180.onnx`. A file of that
-/// name is replaced.
+/// name is replaced, unless the run reads it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inspection {
     /// ONNX Runtime's profile: JSON in Chrome's trace format, the time of every node of every run. Written when the graph
@@ -22,23 +22,34 @@ pub struct Inspection {
     pub profile: Option<PathBuf>,
     /// The graph itself, in ONNX; Netron shows it.
     pub graph: Option<PathBuf>,
+    /// Files that the run reads.
+    pub reads: Vec<PathBuf>,
 }
 
 impl Inspection {
     /// Writes the graph, if that is wanted, and returns the file that the profile goes to, if that is.
     ///
     /// # Errors
-    /// [`Error::Io`] if either cannot be written; the profile is tried here, for ONNX Runtime would not say so.
+    /// [`Error::Io`] if either cannot be written; the profile is tried here, for ONNX Runtime would not say so. [`Error::Output`] if it is
+    /// a file that the run reads.
     pub(super) fn begin(&self, size: Size, model: &[u8]) -> Result<Option<Profile>> {
         if let Some(file) = &self.graph {
-            let file = with_size(file, size);
+            let file = self.place(file, size)?;
             fs::write(&file, model).map_err(Error::io("write", &file))?;
         }
-        let profile = self.profile.as_ref().map(|file| with_size(file, size));
+        let profile = self.profile.as_ref().map(|file| self.place(file, size)).transpose()?;
         if let Some(file) = &profile {
             fs::write(file, []).map_err(Error::io("write", file))?;
         }
         Ok(profile.map(Profile))
+    }
+
+    fn place(&self, file: &Path, size: Size) -> Result<PathBuf> {
+        let file = with_size(file, size);
+        if self.reads.iter().any(|read| same_file::is_same_file(read, &file).unwrap_or(false)) {
+            return Err(Error::Output { path: file, reason: "the run reads it; choose another name".to_owned() });
+        }
+        Ok(file)
     }
 }
 
@@ -91,12 +102,20 @@ mod tests {
     #[test]
     fn what_cannot_be_written_is_an_error() {
         for inspection in [
-            Inspection { profile: Some("/nowhere/a.json".into()), graph: None },
-            Inspection { profile: None, graph: Some("/nowhere/a.onnx".into()) },
+            Inspection { profile: Some("/nowhere/a.json".into()), ..Inspection::default() },
+            Inspection { graph: Some("/nowhere/a.onnx".into()), ..Inspection::default() },
         ] {
             let error = inspection.begin(Size::new(8, 8), &[]).expect_err("no such folder");
             assert!(error.to_string().starts_with("cannot write /nowhere/a-8x8."), "{error}");
         }
+        let folder = tempfile::tempdir().expect("a folder");
+        let read = folder.path().join("in-8x8.mp4");
+        fs::write(&read, "a video").expect("written");
+        let graph = Some(folder.path().join("in.mp4"));
+        let inspection = Inspection { graph, reads: vec![read.clone()], ..Inspection::default() };
+        let error = inspection.begin(Size::new(8, 8), &[]).expect_err("it is read");
+        assert!(error.to_string().contains("the run reads it"), "{error}");
+        assert_eq!(fs::read(read).expect("there"), b"a video");
         assert_eq!(Inspection::default().begin(Size::new(8, 8), &[]).expect("nothing to do"), None);
     }
 }

@@ -13,6 +13,7 @@ pub mod window;
 
 use std::{
     fs::File,
+    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -91,7 +92,7 @@ impl SinkOptions {
     /// Copies sound, subtitles, chapters and metadata of the file that the frames are from, cut as the frames were.
     pub fn with_streams_of(mut self, input: &Path, options: &SourceOptions) -> Self {
         self.copy_from = Some(input.to_owned());
-        self.reads.push(input.to_owned());
+        self.reads.push(source::local(input));
         self.start = options.start;
         self.duration = options.duration;
         self
@@ -132,15 +133,38 @@ pub fn create(output: &Path, options: &SinkOptions) -> Result<Box<dyn FrameSink>
     });
 }
 
-/// A file that lines are written to as they come, and that stays whatever comes of the run. `reads` as in [`SinkOptions`].
-///
-/// # Errors
-/// As of [`create`].
-pub fn lines(output: &Path, reads: &[PathBuf], overwrite: bool) -> Result<File> {
-    // A terminal, a pipe: there is nothing to lose.
-    let stream = std::fs::metadata(output).is_ok_and(|file| !file.is_file() && !file.is_dir());
-    if !stream {
-        part::Part::in_place(output, reads, overwrite)?.stay();
+/// A file that lines are written to as they come, and that stays whatever comes of the run. Until the first line nothing is
+/// replaced.
+pub struct Lines {
+    file: File,
+    /// Not in its place yet; none for a terminal, a pipe, or what standard output goes to: there is nothing to replace.
+    part: Option<part::Part>,
+}
+
+impl Lines {
+    /// `reads` as in [`SinkOptions`].
+    ///
+    /// # Errors
+    /// As of [`create`].
+    pub fn create(output: &Path, reads: &[PathBuf], overwrite: bool) -> Result<Self> {
+        let is_stream = std::fs::metadata(output).is_ok_and(|file| !file.is_file() && !file.is_dir());
+        if is_stream || output.starts_with("/dev") {
+            let file = File::options().append(true).open(output).map_err(Error::io("write", output))?;
+            return Ok(Lines { file, part: None });
+        }
+        let part = part::Part::create(output, reads, overwrite)?;
+        let file = File::create(part.path()).map_err(Error::io("write", output))?;
+        Ok(Lines { file, part: Some(part) })
     }
-    File::create(output).map_err(Error::io("write", output))
+
+    /// Writes one.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write(&mut self, line: &str) -> Result<()> {
+        if let Some(part) = self.part.take() {
+            part.complete()?;
+        }
+        writeln!(self.file, "{line}").map_err(Error::io("write", "the lines asked for"))
+    }
 }

@@ -8,7 +8,7 @@ use std::{
 use crate::error::{Error, Result};
 
 /// Why an output is refused that would replace what the run reads.
-pub(super) const READ: &str = "it is the input, or a style picture; choose another name";
+pub(super) const READ: &str = "it is the input, a style picture or the network; choose another name";
 
 /// A file in the making: `.NAME.part` beside `NAME`. Dropped without [`Part::complete`], it is removed.
 #[derive(Debug)]

@@ -24,6 +24,9 @@ pub fn load(path: &Path) -> Result<Frame> {
     if metadata.is_dir() {
         return Err(refuse("it is a folder".to_owned()));
     }
+    if !metadata.is_file() {
+        return Err(refuse("it is no ordinary file".to_owned()));
+    }
     if metadata.len() == 0 {
         return Err(refuse("the file is empty".to_owned()));
     }

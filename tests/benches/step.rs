@@ -78,7 +78,7 @@ fn whole_step(bencher: Bencher, case: &str) {
     let runtime = Runtime::load(Device::Cpu, 0).expect("ONNX Runtime: scripts/setup installs it");
     // scripts/bench asks for ONNX Runtime's profile, which slows the step by a few per cent.
     let runtime = match std::env::var_os("STYLIZE_BENCH_PROFILE") {
-        Some(file) => runtime.inspected(Inspection { profile: Some(file.into()), graph: None }),
+        Some(file) => runtime.inspected(Inspection { profile: Some(file.into()), ..Inspection::default() }),
         None => runtime,
     };
     let choice = match engine {

@@ -11,7 +11,7 @@ use stylize::{
     Error,
     frame::Size,
     pipeline::live::{self, Choice, Controls, Feed, Panel, Setup},
-    sink,
+    sink::Lines,
     source::{self, SourceOptions, images},
 };
 
@@ -31,8 +31,12 @@ pub fn run(args: &Args, stop: &AtomicBool) -> anyhow::Result<()> {
     let paintings = args.style.paintings()?.into_iter().zip(&names);
     let styles = paintings.map(|(painting, name)| Choice { name: name.clone(), picture: painting.picture }).collect();
     let mut reads = args.style.files()?;
-    reads.extend(args.input.clone());
-    let statistics = args.stats.as_deref().map(|file| sink::lines(file, &reads, args.overwrite)).transpose()?;
+    reads.extend(args.input.as_deref().map(source::local));
+    reads.extend(args.network.file());
+    if args.stats.is_some() && args.stats == args.record {
+        bail!("--stats and --record name the same file");
+    }
+    let statistics = args.stats.as_deref().map(|file| Lines::create(file, &reads, args.overwrite)).transpose()?;
     let statistics = Statistics::new(statistics);
     let panel = Arc::new(Panel::new(Controls {
         size: args.work_size,
@@ -45,7 +49,7 @@ pub fn run(args: &Args, stop: &AtomicBool) -> anyhow::Result<()> {
     }));
     let setup = Setup {
         feed: feed(args)?,
-        runtime: args.network.runtime()?.inspected(args.inspect.inspection()),
+        runtime: args.network.runtime()?.inspected(args.inspect.inspection(&reads)),
         network,
         styles,
         settings,

@@ -1,10 +1,6 @@
 //! Statistics once a second: a line of JSON, and the text in the window.
 
-use std::{
-    fs::File,
-    io::Write,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde::Serialize;
@@ -12,6 +8,7 @@ use stylize::{
     machine::resident_memory,
     pipeline::live::{Panel, Second, View},
     settings::Balance,
+    sink::Lines,
 };
 
 /// A line of --stats.
@@ -38,7 +35,7 @@ struct Line<'a> {
 }
 
 pub struct Statistics {
-    file: Option<File>,
+    file: Option<Lines>,
     began: Instant,
     next: Instant,
     last: Option<Second>,
@@ -46,7 +43,7 @@ pub struct Statistics {
 
 impl Statistics {
     /// Written to a file, if there is one.
-    pub fn new(file: Option<File>) -> Self {
+    pub fn new(file: Option<Lines>) -> Self {
         let now = Instant::now();
         Statistics { file, began: now, next: now + SECOND, last: None }
     }
@@ -79,7 +76,7 @@ impl Statistics {
                 memory: resident_memory().map_or(0.0, |memory| (10.0 * memory).round() / 10.0),
             };
             let line = serde_json::to_string(&line)?;
-            writeln!(file, "{line}").context("cannot write the statistics")?;
+            file.write(&line).context("cannot write the statistics")?;
         }
         self.last = Some(second);
         Ok(())

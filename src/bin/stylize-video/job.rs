@@ -38,17 +38,19 @@ pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<End> {
     let source_options = SourceOptions { start: args.start, duration: args.duration, frame_rate: args.fps };
     source_options.validate()?;
     let info = source::open(&args.input, &source_options)?.info().clone();
+    let mut reads = args.style.files()?;
+    reads.extend(args.network.file());
     let sink_options = SinkOptions {
         codec: args.codec.clone(),
         crf: args.crf,
         overwrite: args.overwrite,
-        reads: args.style.files()?,
+        reads,
         ..SinkOptions::new(&info)
     }
     .with_streams_of(&args.input, &source_options);
     let paintings = args.style.paintings()?;
     let network = args.network.network()?;
-    let runtime = args.network.runtime()?.inspected(args.inspect.inspection());
+    let runtime = args.network.runtime()?.inspected(args.inspect.inspection(&sink_options.reads));
     let working = info.size.fit_longer(settings.size);
     let display = Display::new(info.frames, args.quiet);
     display.line(&format!(

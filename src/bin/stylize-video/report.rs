@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use stylize::{
     engine::Losses,
     passes::Rehearsed,
@@ -32,11 +32,8 @@ impl Display {
         let target =
             if quiet || !terminal { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(8) };
         let bar = ProgressBar::with_draw_target(total, target);
-        let template = if total.is_some() {
-            "{bar:24} {pos}/{len} {percent}% {msg}, {eta} left"
-        } else {
-            "{spinner} {pos} frames {msg}"
-        };
+        let template =
+            if total.is_some() { "{bar:24} {pos}/{len} {percent}% {msg}" } else { "{spinner} {pos} frames {msg}" };
         bar.set_style(ProgressStyle::with_template(template).expect("a valid template"));
         Display { bar, total, plain: !quiet && !terminal, last_line: None, quiet }
     }
@@ -102,12 +99,13 @@ impl Progress for Display {
         // Of the first frame alone one cannot tell.
         let rate = (status.frames > 1).then(|| (status.frames - 1) as f64 / status.elapsed.as_secs_f64().max(1e-9));
         let pace = rate.map(|rate| format!("{rate:.1} fps, ")).unwrap_or_default();
-        self.bar.set_message(format!("{pace}{}", status.note));
+        let left = rate.zip(self.total).map(|(rate, total)| total.saturating_sub(status.frames) as f64 / rate);
+        let left = left.map(|left| format!("{} left, ", HumanDuration(Duration::from_secs_f64(left.round()))));
+        let left = left.unwrap_or_default();
+        self.bar.set_message(format!("{pace}{left}{}", status.note));
         self.bar.set_position(status.frames);
         if self.due() {
             let of = self.total.map(|total| format!("/{total}")).unwrap_or_default();
-            let left = rate.zip(self.total).map(|(rate, total)| total.saturating_sub(status.frames) as f64 / rate);
-            let left = left.map(|left| format!("{left:.0} s left, ")).unwrap_or_default();
             eprintln!("frame {}{of}, {pace}{left}{}", status.frames, status.note);
         }
     }

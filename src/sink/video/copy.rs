@@ -177,7 +177,7 @@ impl Copier {
                     if !route.subtitle || packet.duration() <= 0 || self.timeline.is_before(end - 1, base) {
                         continue;
                     }
-                    packet.set_duration(end - shift);
+                    packet.set_duration(self.timeline.until(base).map_or(end, |until| end.min(until)) - shift);
                     packet.set_pts(Some(0));
                     packet.set_dts(Some(0));
                 }
