@@ -132,12 +132,12 @@ impl Carrier {
                 if let Some(long_term) = &mut self.long_term {
                     let Carrier { mask, paint, past, .. } = self;
                     long_term.fill(seen.frame, mask, &mut paint.carried, &mut past.age)?;
-                    past.renew(|mask, nearest| mask - nearest, mask, seen);
+                    past.renew(mask.iter().zip(seen.mask).map(|(found, nearest)| found - nearest));
                 }
                 self.paint.put(seen.frame, picture);
                 if let Some(earlier) = earlier {
                     self.blend(picture, earlier);
-                    self.past.renew(|mask, _| 1.0 - BLEND * mask, &self.mask, seen);
+                    self.past.renew(self.mask.iter().map(|mask| 1.0 - BLEND * mask));
                 }
                 self.past.set_gains(seen, optimizer, rate);
             }

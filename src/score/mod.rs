@@ -112,7 +112,11 @@ pub fn compare(
             (left, _) => {
                 let longer = if left.is_some() { content } else { stylized };
                 let frames = scorer.frames();
-                notes.push(format!("{} is longer; compared until frame {frames}", longer.display()));
+                let first = match frames {
+                    1 => "frame was".to_owned(),
+                    _ => format!("{frames} frames were"),
+                };
+                notes.push(format!("{} is longer; only the first {first} compared", longer.display()));
                 break;
             }
         }

@@ -47,13 +47,12 @@ impl Past {
         }
     }
 
-    /// A share of each pixel's paint, a function of the mask as it is now and as it was seen, was replaced by what was made for
-    /// how the place looks now.
-    pub(super) fn renew(&mut self, share: impl Fn(f32, f32) -> f32, mask: &[f32], seen: &Seen) {
+    /// These shares of the paint, pixel by pixel, were replaced by what was made for how the place looks now.
+    pub(super) fn renew(&mut self, shares: impl Iterator<Item = f32> + Clone) {
         let area = self.size.area();
         for (then, now) in self.made_for.chunks_exact_mut(area).zip(self.looks.chunks_exact(area)) {
-            for (((then, now), mask), nearest) in then.iter_mut().zip(now).zip(mask).zip(seen.mask) {
-                *then += share(*mask, *nearest) * (now - *then);
+            for ((then, now), share) in then.iter_mut().zip(now).zip(shares.clone()) {
+                *then += share * (now - *then);
             }
         }
     }
