@@ -91,6 +91,16 @@ fn statistics_tell_what_happens_every_second() {
 }
 
 #[test]
+fn a_picture_stays_until_it_is_stopped() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let stats = folder.path().join("stats.jsonl");
+    let picture = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/ink.jpg");
+    let output = live(&["--input", text(&picture), "--duration", "2.5", "--stats", text(&stats)]).output();
+    fine(&output.expect("starts"));
+    assert!(std::fs::read_to_string(&stats).expect("it was written").lines().count() >= 1);
+}
+
+#[test]
 fn the_end_of_the_input_finishes_the_recording() {
     let folder = tempfile::tempdir().expect("a folder");
     let recording = folder.path().join("out.mp4");

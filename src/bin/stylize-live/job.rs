@@ -12,7 +12,7 @@ use stylize::{
     frame::Size,
     pipeline::live::{self, Choice, Controls, Feed, Panel, Setup},
     sink::Lines,
-    source::{self, SourceOptions, images},
+    source::{self, SourceOptions},
 };
 
 use crate::{args::Args, screen::Screen, statistics::Statistics};
@@ -86,8 +86,7 @@ fn style_names(args: &Args) -> Vec<String> {
 
 fn feed(args: &Args) -> anyhow::Result<Feed> {
     let Some(input) = args.input.clone() else { return camera(args) };
-    // A picture stays until the window is closed.
-    let repeat = args.repeat || images::is_picture(&input);
+    let repeat = args.repeat;
     Ok(Feed::File { open: Box::new(move || source::open(&input, &SourceOptions::default())), repeat })
 }
 

@@ -136,8 +136,9 @@ impl Capture {
             let base = source.info().time_base;
             let seconds = |ticks: i64| Duration::from_secs_f64(base.seconds(ticks).max(0.0));
             let mut zero: Option<Instant> = None;
-            let mut end = None;
+            let (mut end, mut frames) = (None, 0);
             while let Some(frame) = source.next()? {
+                frames += 1;
                 self.panel.set_health(Health::Running);
                 let time = seconds(frame.pts);
                 let mut due = *zero.get_or_insert_with(|| Instant::now() - time) + time;
@@ -157,7 +158,8 @@ impl Capture {
             }
             // The last frame lasts as long as it should, whether the file begins again or the run ends.
             self.rest(end.ok_or(Error::NoFrames)?);
-            if !repeat {
+            // A still picture stays until the run is stopped.
+            if !repeat && frames > 1 {
                 self.panel.set_health(Health::Ended);
                 return Ok(());
             }
