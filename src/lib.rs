@@ -29,6 +29,7 @@
 //! - [`score`]: how good a stylized video is, measured against its content video.
 //! - [`tensor`]: converts between RGB8 rows and planes, and resamples pictures. (Luma for motion is made and reduced in
 //!   [`motion`], a decoder's own formats are converted in [`source`].)
+//! - [`reads`]: the files that a run reads, which nothing may replace.
 //! - [`settings`], [`embedded`] networks and style, [`cli`]: what the programs share of their command lines; [`machine`]: what it has.
 //!
 //! Tensors are (n, c, h, w) or (c, h, w), RGB, 0..1.
@@ -52,6 +53,7 @@ pub mod passes;
 pub mod pipeline;
 pub mod post;
 pub mod progress;
+pub mod reads;
 pub mod score;
 pub mod settings;
 pub mod sink;

@@ -208,6 +208,8 @@ fn output_that_is_the_input() {
         folder.refuses(&arguments("in.mp4", output, &["-y"]), &[output, "it is the input"]);
     }
     folder.refuses(&arguments("soft.mp4", "hard.mp4", &["-y"]), &["it is the input"]);
+    image::RgbImage::new(64, 48).save(folder.path("1.png")).unwrap();
+    folder.refuses(&arguments("%d.png", "1.png", &["-y"]), &["it is the input"]);
     let url = format!("file://{}", text(&absolute));
     folder.refuses(&arguments(&url, "in.mp4", &["-y"]), &["it is the input"]);
     std::os::unix::fs::symlink(repository("models/tiny.safetensors"), folder.path("net.mp4")).unwrap();

@@ -10,6 +10,7 @@ use ort::session::{Session, builder::SessionBuilder};
 use crate::{
     error::{Error, Result},
     frame::Size,
+    reads,
 };
 
 /// What to write of every graph of a step that is built: one for each size at which pictures are optimized (a first
@@ -46,9 +47,7 @@ impl Inspection {
 
     fn place(&self, file: &Path, size: Size) -> Result<PathBuf> {
         let file = with_size(file, size);
-        if self.reads.iter().any(|read| same_file::is_same_file(read, &file).unwrap_or(false)) {
-            return Err(Error::Output { path: file, reason: "the run reads it; choose another name".to_owned() });
-        }
+        reads::expect_unread(&file, &self.reads)?;
         Ok(file)
     }
 }
@@ -114,7 +113,7 @@ mod tests {
         let graph = Some(folder.path().join("in.mp4"));
         let inspection = Inspection { graph, reads: vec![read.clone()], ..Inspection::default() };
         let error = inspection.begin(Size::new(8, 8), &[]).expect_err("it is read");
-        assert!(error.to_string().contains("the run reads it"), "{error}");
+        assert!(error.to_string().contains("it is the input"), "{error}");
         assert_eq!(fs::read(read).expect("there"), b"a video");
         assert_eq!(Inspection::default().begin(Size::new(8, 8), &[]).expect("nothing to do"), None);
     }

@@ -1,17 +1,21 @@
 //! Pictures and numbered sequences of them.
 
-use std::{collections::HashSet, fs, fs::File, io::BufWriter, path::Path};
+use std::{
+    collections::HashSet,
+    fs,
+    fs::File,
+    io::BufWriter,
+    path::{Path, PathBuf},
+};
 
 use image::{ExtendedColorType, ImageEncoder, ImageFormat, codecs::jpeg::JpegEncoder};
 
-use super::{
-    FrameSink, SinkOptions,
-    part::{Part, READ},
-};
+use super::{FrameSink, SinkOptions, part::Part};
 use crate::{
     error::{Error, Result},
     frame::{Frame, Size},
-    source::images::{self, Pattern},
+    reads,
+    source::images::Pattern,
 };
 
 /// JPEG quality of 100: nothing visible is lost.
@@ -73,18 +77,13 @@ impl ImageSink {
 
 /// None of the files that are there and will be written is one that the run reads.
 fn expect_unread(pattern: &Pattern, options: &SinkOptions) -> Result<()> {
-    let mut read = HashSet::new();
-    for name in &options.reads {
-        read.extend(images::files(name)?.iter().filter_map(|path| fs::canonicalize(path).ok()));
-    }
+    let real = |path: &PathBuf| fs::canonicalize(path).ok();
+    let read: HashSet<_> = options.reads.iter().filter_map(real).collect();
     let will_be_written = 1..=options.frames.unwrap_or(u64::MAX);
-    for number in pattern.existing()?.into_iter().filter(|number| will_be_written.contains(number)) {
-        let path = pattern.path(number);
-        if fs::canonicalize(&path).is_ok_and(|path| read.contains(&path)) {
-            return Err(Error::Output { path, reason: READ.to_owned() });
-        }
-    }
-    Ok(())
+    let existing = pattern.existing()?.into_iter().filter(|number| will_be_written.contains(number));
+    let twice =
+        existing.map(|number| pattern.path(number)).find(|path| real(path).is_some_and(|path| read.contains(&path)));
+    twice.map_or(Ok(()), |path| reads::expect_unread(&path, &options.reads))
 }
 
 impl FrameSink for ImageSink {
@@ -178,18 +177,18 @@ mod tests {
         assert!(source.next().unwrap().is_none());
         let error = ImageSink::create(&pattern, &options()).unwrap_err().to_string();
         assert!(error.contains("a001.png exists"), "{error}");
-        let reads = |names: &[&str], frames| SinkOptions {
-            reads: names.iter().map(|name| folder.path().join(name)).collect(),
+        let reading = |names: &[&str], frames| SinkOptions {
+            reads: names.iter().flat_map(|name| reads::files(&folder.path().join(name))).collect(),
             overwrite: true,
             frames,
             ..options()
         };
         for read in ["a%03d.png", "./a%03d.png", "a002.png"] {
-            let error = ImageSink::create(&pattern, &reads(&["other.png", read], None)).unwrap_err().to_string();
+            let error = ImageSink::create(&pattern, &reading(&["other.png", read], None)).unwrap_err().to_string();
             assert!(error.contains("it is the input"), "{read}: {error}");
         }
         // One frame makes a001.png.
-        ImageSink::create(&pattern, &reads(&["a002.png"], Some(1))).unwrap();
+        ImageSink::create(&pattern, &reading(&["a002.png"], Some(1))).unwrap();
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::{
     colour::Colour,
     error::{Error, Result},
     frame::{Frame, Size, TimeBase},
+    reads,
     source::{self, SourceInfo, SourceOptions},
 };
 
@@ -43,7 +44,7 @@ pub struct SinkOptions {
     pub codec: Option<String>,
     /// Quality for encoders with a constant rate factor: lower is better and larger.
     pub crf: Option<u8>,
-    /// Files and sequences that the run reads: the output must not be, or be part of, any of them.
+    /// Files that the run reads ([`reads::files`]): the output must not be, or replace, any of them.
     pub reads: Vec<PathBuf>,
     /// The file whose sound, subtitles, chapters and metadata are copied, packet by packet.
     pub copy_from: Option<PathBuf>,
@@ -92,7 +93,7 @@ impl SinkOptions {
     /// Copies sound, subtitles, chapters and metadata of the file that the frames are from, cut as the frames were.
     pub fn with_streams_of(mut self, input: &Path, options: &SourceOptions) -> Self {
         self.copy_from = Some(input.to_owned());
-        self.reads.push(source::local(input));
+        self.reads.extend(reads::files(input));
         self.start = options.start;
         self.duration = options.duration;
         self
@@ -148,7 +149,9 @@ impl Lines {
     /// As of [`create`].
     pub fn create(output: &Path, reads: &[PathBuf], overwrite: bool) -> Result<Self> {
         let is_stream = std::fs::metadata(output).is_ok_and(|file| !file.is_file() && !file.is_dir());
-        if is_stream || output.starts_with("/dev") {
+        let is_standard = ["/dev/stdout", "/dev/stderr", "/dev/fd"].iter().any(|name| output.starts_with(name));
+        if is_stream || is_standard {
+            reads::expect_unread(output, reads)?;
             let file = File::options().append(true).open(output).map_err(Error::io("write", output))?;
             return Ok(Lines { file, part: None });
         }

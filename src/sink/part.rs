@@ -5,10 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::error::{Error, Result};
-
-/// Why an output is refused that would replace what the run reads.
-pub(super) const READ: &str = "it is the input, a style picture or the network; choose another name";
+use crate::{
+    error::{Error, Result},
+    reads::expect_unread,
+};
 
 /// A file in the making: `.NAME.part` beside `NAME`. Dropped without [`Part::complete`], it is removed.
 #[derive(Debug)]
@@ -38,9 +38,7 @@ impl Part {
             if !metadata.is_file() {
                 return refuse("it is no ordinary file");
             }
-            if reads.iter().any(|read| same_file::is_same_file(read, &target).unwrap_or(false)) {
-                return refuse(READ);
-            }
+            expect_unread(output, reads)?;
             if !overwrite {
                 return refuse("it exists; use --overwrite (-y) to replace it, or choose another name");
             }
@@ -100,16 +98,11 @@ impl Part {
     /// Gives the finished file its name.
     pub fn complete(mut self) -> Result<()> {
         self.lock = None;
-        if self.is_in_place() {
-            self.stays = true;
-            return Ok(());
+        if !self.is_in_place() {
+            fs::rename(&self.temporary, &self.target).map_err(Error::io("write", &self.target))?;
         }
-        let renamed = fs::rename(&self.temporary, &self.target).map_err(Error::io("write", &self.target));
-        if renamed.is_ok() {
-            self.temporary.clear();
-            self.stays = true;
-        }
-        renamed
+        self.stays = true;
+        Ok(())
     }
 }
 

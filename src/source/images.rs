@@ -98,12 +98,6 @@ impl Pattern {
     }
 }
 
-/// The files that a name stands for: itself, or those of a sequence.
-pub fn files(name: &Path) -> Result<Vec<PathBuf>> {
-    let Some(pattern) = Pattern::parse(name) else { return Ok(vec![name.to_owned()]) };
-    Ok(pattern.existing()?.into_iter().map(|number| pattern.path(number)).collect())
-}
-
 /// A picture as a video of one frame, or a numbered sequence as a video of constant rate.
 pub struct ImageSource {
     info: SourceInfo,
@@ -211,16 +205,10 @@ impl FrameSource for ImageSource {
 
 #[cfg(test)]
 mod tests {
-    use image::{DynamicImage, Rgb, RgbImage};
+    use image::{Rgb, RgbImage};
 
     use super::*;
     use crate::frame::Size;
-
-    fn save(folder: &Path, name: &str, picture: impl Into<DynamicImage>) -> PathBuf {
-        let path = folder.join(name);
-        picture.into().save(&path).unwrap();
-        path
-    }
 
     #[test]
     fn a_sequence_is_one_of_pictures_and_no_file() {
@@ -255,7 +243,7 @@ mod tests {
         assert!(message.contains("no file there fits") && message.contains("01.png"), "{message}");
         for number in [3, 4, 6] {
             let picture = RgbImage::from_pixel(4, 2, Rgb([number; 3]));
-            save(folder.path(), &format!("{number:02}.png"), picture);
+            picture.save(folder.path().join(format!("{number:02}.png"))).unwrap();
         }
         let mut source = open(&SourceOptions { frame_rate: Some(12.5), ..Default::default() }).unwrap();
         assert_eq!((source.info().frames, source.info().size), (Some(3), Size::new(4, 2)));
@@ -271,7 +259,7 @@ mod tests {
         let mut part = open(&part).unwrap();
         assert_eq!(part.next().unwrap().unwrap().pixels()[0], 4);
         assert!(part.next().unwrap().is_none());
-        save(folder.path(), "07.png", RgbImage::new(5, 2));
+        RgbImage::new(5, 2).save(folder.path().join("07.png")).unwrap();
         let mut source = open(&SourceOptions::default()).unwrap();
         let error = std::iter::from_fn(|| source.next().transpose()).find_map(Result::err).unwrap().to_string();
         assert!(error.contains("07.png") && error.contains("5x2"), "{error}");

@@ -7,7 +7,7 @@ pub mod video;
 #[cfg(feature = "camera")]
 pub mod webcam;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::{
     colour::Colour,
@@ -95,12 +95,6 @@ pub fn open(input: &Path, options: &SourceOptions) -> Result<Box<dyn FrameSource
         path: input.to_owned(),
         reason: "this build reads pictures only (it was made without the feature `video`)".to_owned(),
     });
-}
-
-/// The file that a name stands for where FFmpeg takes it for a URL of one (`file:///home/a.mp4`); the name itself otherwise.
-pub fn local(input: &Path) -> PathBuf {
-    let path = input.to_str().filter(|_| !input.exists()).and_then(|text| text.strip_prefix("file:"));
-    path.map_or_else(|| input.to_owned(), |path| PathBuf::from(path.strip_prefix("//").unwrap_or(path)))
 }
 
 /// Whether a name is a URL (`http://host/clip.mp4`, `rtsp://...`) and no file.

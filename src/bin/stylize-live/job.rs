@@ -11,6 +11,7 @@ use stylize::{
     Error,
     frame::Size,
     pipeline::live::{self, Choice, Controls, Feed, Panel, Setup},
+    reads,
     sink::Lines,
     source::{self, SourceOptions},
 };
@@ -30,13 +31,13 @@ pub fn run(args: &Args, stop: &AtomicBool) -> anyhow::Result<()> {
     let names = style_names(args);
     let paintings = args.style.paintings()?.into_iter().zip(&names);
     let styles = paintings.map(|(painting, name)| Choice { name: name.clone(), picture: painting.picture }).collect();
-    let mut reads = args.style.files()?;
-    reads.extend(args.input.as_deref().map(source::local));
-    reads.extend(args.network.file());
+    let mut read = args.style.files()?;
+    read.extend(args.input.as_deref().map(reads::files).unwrap_or_default());
+    read.extend(args.network.file());
     if args.stats.is_some() && args.stats == args.record {
         bail!("--stats and --record name the same file");
     }
-    let statistics = args.stats.as_deref().map(|file| Lines::create(file, &reads, args.overwrite)).transpose()?;
+    let statistics = args.stats.as_deref().map(|file| Lines::create(file, &read, args.overwrite)).transpose()?;
     let statistics = Statistics::new(statistics);
     let panel = Arc::new(Panel::new(Controls {
         size: args.work_size,
@@ -49,13 +50,13 @@ pub fn run(args: &Args, stop: &AtomicBool) -> anyhow::Result<()> {
     }));
     let setup = Setup {
         feed: feed(args)?,
-        runtime: args.network.runtime()?.inspected(args.inspect.inspection(&reads)),
+        runtime: args.network.runtime()?.inspected(args.inspect.inspection(&read)),
         network,
         styles,
         settings,
         record: args.record.clone(),
         overwrite: args.overwrite,
-        reads,
+        reads: read,
         virtual_camera: args.virtual_camera.clone(),
     };
     let screen = Screen {
