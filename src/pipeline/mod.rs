@@ -78,7 +78,7 @@ pub struct Report {
     pub busy: [Duration; 3],
     /// What could not be decoded, and what could not be carried over: one sentence each.
     pub warnings: Vec<String>,
-    /// Whether the run was stopped before the end of the input.
+    /// Whether the run was told to stop, as far as it had come.
     pub stopped: bool,
 }
 
@@ -157,7 +157,6 @@ struct Decode<'a> {
 struct Decoded {
     busy: Duration,
     damage: Option<String>,
-    stopped: bool,
 }
 
 impl Decode<'_> {
@@ -174,9 +173,8 @@ impl Decode<'_> {
         let mut resampler = Resampler::new();
         let mut decoded = Decoded::default();
         while let Some(mut work) = self.empties.receive() {
-            decoded.stopped = self.stop.load(Ordering::Relaxed);
             let began = Instant::now();
-            let frame = if decoded.stopped { None } else { source.next()? };
+            let frame = if self.stop.load(Ordering::Relaxed) { None } else { source.next()? };
             let Some(frame) = frame else {
                 decoded.damage = source.damage();
                 // A painter that has gone has its own error to report.

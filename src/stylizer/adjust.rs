@@ -154,7 +154,7 @@ mod tests {
     fn a_painting_hangs_as_wide_as_the_frame() {
         assert_eq!(hung(Size::new(1000, 500), 320, 16), Size::new(320, 160));
         assert_eq!(hung(Size::new(1000, 5), 320, 16), Size::new(320, 16));
-        // Eight squares of 320 pixels: 16 wide and 50 times as high; as high as there is room for.
+        // As many pixels as eight squares of 320; where the width is the least there is, what is left of them.
         assert_eq!(hung(Size::new(40, 2000), 320, 16), Size::new(128, 6400));
         assert_eq!(hung(Size::new(1, 3000), 320, 16), Size::new(17, 48188));
     }
