@@ -317,8 +317,8 @@ impl Stylizer {
     /// The paintings' Grams at a level of the pyramid, as targets.
     fn targets(&self, level: usize) -> Vec<StyleTarget> {
         let target = |(gram, tap): (&Array2<f32>, &crate::net::vgg::Tap)| match self.settings.balance {
-            Balance::Strength(_) => StyleTarget::relative(gram.clone(), tap.head.clone()),
-            Balance::Course { .. } => StyleTarget::course(gram.clone(), tap.head.clone()),
+            Balance::Strength(_) => StyleTarget::relative(gram.clone(), tap.head.as_ref()),
+            Balance::Course { .. } => StyleTarget::course(gram.clone(), tap.head.as_ref()),
         };
         self.style.levels[level].iter().zip(&self.vgg.taps).map(target).collect()
     }

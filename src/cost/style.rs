@@ -31,53 +31,53 @@ pub fn course_scale(channels: usize) -> f64 {
 pub struct StyleTarget {
     /// A, the painting's Gram divided by its positions, (C, C).
     pub gram: Array2<f32>,
-    /// L, (rank, C): the coordinates of the comparison; None is the identity.
-    pub head: Option<Array2<f32>>,
+    /// M = L^T L, (C, C), symmetric: what is near and what is far, where the tap has a head L; None is the identity.
+    pub metric: Option<Array2<f32>>,
     /// What the squared distance is multiplied with.
     pub scale: f64,
 }
 
 impl StyleTarget {
-    /// The course's cost: `1/(4 C^2) * |G - A|^2`.
-    pub fn course(gram: Array2<f32>, head: Option<Array2<f32>>) -> Self {
+    /// The course's cost: `1/(4 C^2) * |G - A|^2`. `head` is L, (rank, C).
+    pub fn course(gram: Array2<f32>, head: Option<&Array2<f32>>) -> Self {
         let scale = course_scale(gram.nrows());
-        StyleTarget { gram, head, scale }
+        StyleTarget { gram, metric: head.map(metric), scale }
     }
 
     /// The distance relative to the painting's own energy, `|L (G - A) L^T|^2 / |L A L^T|^2`: it means the same at any
     /// resolution and with any network.
-    pub fn relative(gram: Array2<f32>, head: Option<Array2<f32>>) -> Self {
-        let energy = squares(&in_coordinates(gram.view(), head.as_ref()));
-        StyleTarget { gram, head, scale: 1.0 / energy.max(1e-12) }
+    pub fn relative(gram: Array2<f32>, head: Option<&Array2<f32>>) -> Self {
+        let mut target = StyleTarget { gram, metric: head.map(metric), scale: 1.0 };
+        target.scale = 1.0 / target.distance(&target.gram).0.max(1e-12);
+        target
     }
 
     /// Value of this layer's style cost for a Gram, and `dJ/dF` as a matrix that is yet to be multiplied with F:
-    /// `J = scale * |D|^2` with `D = L (G - A) L^T`, and `dJ/dF = 4 scale / (H W) * L^T D L F`.
+    /// `J = scale * |L (G - A) L^T|^2 = scale * <M (G - A) M, G - A>`, and `dJ/dF = 4 scale / (H W) * M (G - A) M F`.
     ///
-    /// The matrix returned is `4 scale / (H W) * L^T D L`, symmetric, (C, C).
+    /// The matrix returned is `4 scale / (H W) * M (G - A) M`, symmetric, (C, C).
     pub fn value_and_slope(&self, gram: ArrayView2<f32>, positions: usize) -> (f64, Array2<f32>) {
         let difference = &gram - &self.gram;
         let factor = (4.0 * self.scale / positions as f64) as f32;
-        match &self.head {
-            None => (self.scale * squares(&difference), difference * factor),
-            Some(head) => {
-                let seen = in_coordinates(difference.view(), Some(head));
-                (self.scale * squares(&seen), head.t().dot(&seen).dot(head) * factor)
-            }
-        }
+        let (distance, slope) = self.distance(&difference);
+        (self.scale * distance, slope * factor)
+    }
+
+    /// `|L D L^T|^2` of a symmetric D, and half its gradient, `M D M`, of which it is the product with D.
+    fn distance(&self, difference: &Array2<f32>) -> (f64, Array2<f32>) {
+        let slope = match &self.metric {
+            None => difference.clone(),
+            Some(metric) => metric.dot(difference).dot(metric),
+        };
+        let products = slope.iter().zip(difference).map(|(&slope, &d)| f64::from(slope) * f64::from(d));
+        (products.sum(), slope)
     }
 }
 
-/// `L D L^T`.
-fn in_coordinates(difference: ArrayView2<f32>, head: Option<&Array2<f32>>) -> Array2<f32> {
-    match head {
-        None => difference.to_owned(),
-        Some(head) => head.dot(&difference).dot(&head.t()),
-    }
-}
-
-fn squares(matrix: &Array2<f32>) -> f64 {
-    matrix.iter().map(|&value| f64::from(value).powi(2)).sum()
+/// `M = L^T L` of the head L, (rank, C).
+fn metric(head: &Array2<f32>) -> Array2<f32> {
+    let head = head.mapv(f64::from);
+    head.t().dot(&head).mapv(|value| value as f32)
 }
 
 /// Value of the style cost at one layer; its gradient times `weight` is added to the cotangent. `gram` is scratch, (C, C).

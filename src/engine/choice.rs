@@ -206,7 +206,7 @@ fn check(runtime: &Runtime, prepare: impl Fn(&Vgg) -> Kind) -> Result<f64> {
     });
     let grams = super::host::grams(runtime, &vgg, painting.view())?;
     let targets: Vec<StyleTarget> =
-        grams.into_iter().zip(&vgg.taps).map(|(gram, tap)| StyleTarget::relative(gram, tap.head.clone())).collect();
+        grams.into_iter().zip(&vgg.taps).map(|(gram, tap)| StyleTarget::relative(gram, tap.head.as_ref())).collect();
     let [found, expected] = [prepare(&vgg), Kind::Host].map(|kind| {
         if let Kind::Resident = kind {
             let mut engine = Resident::with_gradient(runtime, Arc::clone(&vgg), size, Units::Relative)?;

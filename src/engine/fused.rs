@@ -39,10 +39,7 @@ struct BoundTap {
     names: StyleNames,
     layout: Layout,
     gram: Tensor<f32>,
-    /// L.
-    head: Option<Tensor<f32>>,
-    /// L^T, where the graph wants it.
-    transposed: Option<Tensor<f32>>,
+    metric: Option<Tensor<f32>>,
     factors: Tensor<f32>,
     value: Tensor<f32>,
     scale: f64,
@@ -162,16 +159,11 @@ impl BoundTap {
     fn new(step: &mut BoundGraph, vgg: &Vgg, index: usize, layout: Layout) -> Result<Self> {
         let (tap, names) = (&vgg.taps[index], StyleNames::new(index));
         let channels = vgg.channels(tap.layer);
-        let rank = tap.head.as_ref().map(|head| head.nrows());
         let mut value = tensor([1])?;
         step.bind_output(&names.value, &mut value)?;
         let bound = BoundTap {
             gram: layout.matrix(channels, channels)?,
-            head: rank.map(|rank| layout.matrix(rank, channels)).transpose()?,
-            transposed: rank
-                .filter(|_| layout == Layout::Blocked)
-                .map(|rank| layout.matrix(channels, rank))
-                .transpose()?,
+            metric: tap.head.as_ref().map(|_| layout.matrix(channels, channels)).transpose()?,
             factors: tensor([2])?,
             value,
             scale: 0.0,
@@ -184,23 +176,17 @@ impl BoundTap {
 
     fn bind(&self, step: &mut BoundGraph) -> Result<()> {
         step.bind_input(&self.names.gram, &self.gram)?;
-        if let Some(head) = &self.head {
-            step.bind_input(&self.names.head, head)?;
-        }
-        if let Some(transposed) = &self.transposed {
-            step.bind_input(&self.names.transposed, transposed)?;
+        if let Some(metric) = &self.metric {
+            step.bind_input(&self.names.metric, metric)?;
         }
         Ok(())
     }
 
     fn set(&mut self, target: &StyleTarget) {
-        assert_eq!(self.head.is_some(), target.head.is_some(), "a target has a head where its tap has");
+        assert_eq!(self.metric.is_some(), target.metric.is_some(), "a target has a metric where its tap has a head");
         self.layout.fill(&mut self.gram, &target.gram);
-        if let Some((to, head)) = self.head.as_mut().zip(target.head.as_ref()) {
-            self.layout.fill(to, head);
-        }
-        if let Some((to, head)) = self.transposed.as_mut().zip(target.head.as_ref()) {
-            self.layout.fill(to, &head.t().to_owned());
+        if let Some((to, metric)) = self.metric.as_mut().zip(target.metric.as_ref()) {
+            self.layout.fill(to, metric);
         }
         self.scale = target.scale;
     }

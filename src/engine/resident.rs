@@ -150,8 +150,8 @@ impl Resident {
         };
         for (tap, target) in targets.iter().enumerate() {
             self.memory.grams[tap].upload(&matrix(&target.gram)?)?;
-            if let (Some(to), Some(head)) = (&mut self.memory.heads[tap], &target.head) {
-                to.upload(&matrix(head)?)?;
+            if let (Some(to), Some(metric)) = (&mut self.memory.metrics[tap], &target.metric) {
+                to.upload(&matrix(metric)?)?;
             }
             self.style_scales[tap] = target.scale;
         }

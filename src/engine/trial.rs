@@ -152,7 +152,7 @@ impl Scene {
         let hung = size.fit_longer(256);
         let painting = wave(1.7).slice(ndarray::s![.., ..hung.height, ..hung.width]).to_owned();
         let grams = host::grams(runtime, vgg, painting.view())?;
-        let target = |(gram, tap): (_, &crate::net::vgg::Tap)| StyleTarget::relative(gram, tap.head.clone());
+        let target = |(gram, tap): (_, &crate::net::vgg::Tap)| StyleTarget::relative(gram, tap.head.as_ref());
         Ok(Scene { content, start, targets: grams.into_iter().zip(&vgg.taps).map(target).collect() })
     }
 }

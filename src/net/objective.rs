@@ -191,21 +191,19 @@ impl Costs<'_> {
         (Slope { matrix, features }, sum)
     }
 
-    /// `|D|^2` and `L^T D L` of `G - A`.
+    /// `|L D L^T|^2 = <M D M, D>` and `M D M` of `D = G - A`.
     fn compared(&mut self, vgg: &Vgg, tap: usize, difference: &str) -> (String, String) {
         let graph = &mut *self.graph;
         let sum = format!("style_sum{tap}");
-        let Some(head) = &vgg.taps[tap].head else {
+        if vgg.taps[tap].head.is_none() {
             return (write_sum_of_squares(graph, difference, &sum), difference.to_owned());
-        };
-        let names = StyleNames::new(tap);
-        let head = graph.input(&names.head, &[head.nrows(), head.ncols()]);
-        let half = graph.node("Gemm", &[&head, difference], &format!("half{tap}"), &[]);
-        let seen = graph.node("Gemm", &[&half, &head], &format!("seen{tap}"), &[RIGHT]);
-        let sum = write_sum_of_squares(graph, &seen, &sum);
-        let left = [("transA", Attribute::Int(1))];
-        let half = graph.node("Gemm", &[&head, &seen], &format!("half_back{tap}"), &left);
-        (sum, graph.node("Gemm", &[&half, &head], &format!("back_to_channels{tap}"), &[]))
+        }
+        let channels = vgg.channels(vgg.taps[tap].layer);
+        let metric = graph.input(&StyleNames::new(tap).metric, &[channels, channels]);
+        let half = graph.node("Gemm", &[&metric, difference], &format!("half{tap}"), &[]);
+        let slope = graph.node("Gemm", &[&half, &metric], &format!("slope_of_difference{tap}"), &[]);
+        let product = graph.node("Mul", &[&slope, difference], &format!("slope_by_difference{tap}"), &[]);
+        (graph.node("ReduceSum", &[&product], &sum, &[("keepdims", Attribute::Int(1))]), slope)
     }
 
     /// The content cost: its cotangent, single precision, and `sum (F - P)^2`.

@@ -236,8 +236,8 @@ fn factors(value: Option<&ValueRef<'_>>) -> Result<Factors> {
 fn tap(network: &Prepared, tap: &mut Option<Tap>, to_picture: bool, context: &ComputeContext) -> Result<()> {
     let input = required(context, 0)?;
     let (shape, activations) = map(&input)?;
-    let others = (1..8).map(|index| context.input(index)).collect::<Result<Vec<_>>>()?;
-    let [upstream, gram, head, transposed, style_factors, content, content_factors] =
+    let others = (1..7).map(|index| context.input(index)).collect::<Result<Vec<_>>>()?;
+    let [upstream, gram, metric, style_factors, content, content_factors] =
         std::array::from_fn(|index| others[index].as_ref());
     let upstream = match upstream.map(map).transpose()? {
         None => Upstream::None,
@@ -246,8 +246,8 @@ fn tap(network: &Prepared, tap: &mut Option<Tap>, to_picture: bool, context: &Co
     };
     let mut terms = Terms::default();
     if let Some(gram) = gram {
-        let head = head.map(matrix).transpose()?.zip(transposed.map(matrix).transpose()?);
-        terms.style = Some((StyleTarget { gram: matrix(gram)?, head }, factors(style_factors)?));
+        let target = StyleTarget { gram: matrix(gram)?, metric: metric.map(matrix).transpose()? };
+        terms.style = Some((target, factors(style_factors)?));
     }
     if let Some(content) = content {
         terms.content = Some((map(content)?.1, factors(content_factors)?));

@@ -23,11 +23,8 @@ pub const CONTENT_VALUE: &str = "content_value";
 pub struct StyleNames {
     /// A, `[C / 16][C][16]` (here; (C, C) in the standard graph).
     pub gram: String,
-    /// L, `[C / 16][rank][16]`, where the tap has a head, the rank rounded up to a multiple of 16; (rank, C) in the
-    /// standard graph.
-    pub head: String,
-    /// L^T, `[rank / 16][C][16]`; not in the standard graph.
-    pub transposed: String,
+    /// M = L^T L, laid out as A, where the tap has a head L.
+    pub metric: String,
     /// Scale and weight.
     pub factors: String,
     /// The value.
@@ -38,8 +35,7 @@ impl StyleNames {
     pub fn new(tap: usize) -> Self {
         StyleNames {
             gram: format!("gram{tap}"),
-            head: format!("head{tap}"),
-            transposed: format!("head_transposed{tap}"),
+            metric: format!("metric{tap}"),
             factors: format!("style_factors{tap}"),
             value: format!("style_value{tap}"),
         }
@@ -160,20 +156,16 @@ fn write_tap(graph: &mut GraphWriter, vgg: &Vgg, layer: usize, shape: MapShape, 
     let mut outputs = vec![output.clone()];
     match vgg.taps.iter().position(|tap| tap.layer == layer) {
         None => {
-            inputs.extend((0..4).map(|_| String::new()));
+            inputs.extend((0..3).map(|_| String::new()));
             outputs.push(String::new());
         }
         Some(tap) => {
             let (names, blocks) = (StyleNames::new(tap), shape.channels / LANES);
             inputs.push(graph.input(&names.gram, &[blocks, shape.channels, LANES]));
-            match &vgg.taps[tap].head {
-                None => inputs.extend([String::new(), String::new()]),
-                Some(head) => {
-                    let rank = head.nrows().next_multiple_of(LANES);
-                    inputs.push(graph.input(&names.head, &[blocks, rank, LANES]));
-                    inputs.push(graph.input(&names.transposed, &[rank / LANES, shape.channels, LANES]));
-                }
-            }
+            inputs.push(match &vgg.taps[tap].head {
+                None => String::new(),
+                Some(_) => graph.input(&names.metric, &[blocks, shape.channels, LANES]),
+            });
             inputs.push(graph.input(&names.factors, &[2]));
             graph.output(&names.value, &[1]);
             outputs.push(names.value);

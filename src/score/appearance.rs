@@ -86,7 +86,7 @@ impl Eye {
             let mut of_painting = Features::new(runtime, &vgg, hung, &taps)?;
             of_painting.look(picture.view())?;
             let target = |tap: &crate::net::vgg::Tap| {
-                StyleTarget::relative(style::gram(of_painting.map(tap.layer)), tap.head.clone())
+                StyleTarget::relative(style::gram(of_painting.map(tap.layer)), tap.head.as_ref())
             };
             targets = vgg.taps.iter().map(target).collect();
         }

@@ -89,7 +89,7 @@ fn whole_step(bencher: Bencher, case: &str) {
     let mut objective =
         Engines::new(runtime.clone(), Arc::clone(&vgg), choice).objective(size, Units::Relative).expect("an engine");
     let grams = host::grams(&runtime, &vgg, picture(size, 1).view()).expect("grams");
-    let target = |(gram, tap): (_, &stylize::net::vgg::Tap)| StyleTarget::relative(gram, tap.head.clone());
+    let target = |(gram, tap): (_, &stylize::net::vgg::Tap)| StyleTarget::relative(gram, tap.head.as_ref());
     objective.set_style(grams.into_iter().zip(&vgg.taps).map(target).collect());
     objective.set_weights(Weights { content: 1.0, style: 30.0, tv: 0.0 });
     objective.set_content(picture(size, 2).view()).expect("features");
@@ -185,14 +185,14 @@ fn last_convolution(bencher: Bencher, channels: usize) {
 }
 
 /// Gram, cost and cotangent of a layer with a head, one thread (channels, height, width).
-#[divan::bench(args = [(32, 180, 320), (64, 90, 160), (96, 45, 80), (128, 22, 40)])]
+#[divan::bench(args = [(16, 180, 320), (32, 90, 160), (96, 45, 80), (128, 22, 40), (128, 11, 20)])]
 fn gram_cost_and_gradient(bencher: Bencher, (channels, height, width): (usize, usize, usize)) {
     let shape = FeatureShape::new(channels, height, width);
     let (features, upstream, mut to) = (values(shape.len()), values(shape.len()), values(shape.len()));
-    let (gram, head) = (values(channels * channels), values(channels * channels));
-    let (gram, head) = (View::new(channels, channels, &gram), View::new(channels, channels, &head));
+    let (gram, metric) = (values(channels * channels), values(channels * channels));
+    let (gram, metric) = (View::new(channels, channels, &gram), View::new(channels, channels, &metric));
     let (mut tap, scratch) = (Tap::new(shape), Scratch::new(1));
-    let style = KernelTarget { gram, head: Some((head, head)) };
+    let style = KernelTarget { gram, metric: Some(metric) };
     let terms = Terms { style: Some((style, Factors { scale: 1.0, weight: 1.0 })), content: None };
     bencher.bench_local(|| tap.run(machine(&scratch), &features, Upstream::Full(&upstream), terms, &mut to));
 }

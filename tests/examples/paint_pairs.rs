@@ -103,7 +103,7 @@ fn stem(name: &str) -> &str {
 /// The painting's Grams, by tap.
 fn targets(runtime: &Runtime, vgg: &Vgg, painting: &Array3<f32>) -> Result<Vec<StyleTarget>> {
     let grams = host::grams(runtime, vgg, painting.view())?;
-    Ok(grams.into_iter().zip(&vgg.taps).map(|(gram, tap)| StyleTarget::relative(gram, tap.head.clone())).collect())
+    Ok(grams.into_iter().zip(&vgg.taps).map(|(gram, tap)| StyleTarget::relative(gram, tap.head.as_ref())).collect())
 }
 
 /// Optimizes `x`, and writes it after the steps that were asked for.

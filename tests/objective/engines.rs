@@ -71,7 +71,7 @@ pub(super) fn targets(vgg: &Vgg, painting: &Array3<f32>, units: Units) -> Vec<St
         Units::Course => StyleTarget::course,
     };
     let grams = host::grams(&runtime(), vgg, painting.view()).expect("grams");
-    grams.into_iter().zip(&vgg.taps).map(|(gram, tap)| make(gram, tap.head.clone())).collect()
+    grams.into_iter().zip(&vgg.taps).map(|(gram, tap)| make(gram, tap.head.as_ref())).collect()
 }
 
 pub(super) fn ready<O: Objective>(mut engine: O, targets: &[StyleTarget], content: &Array3<f32>) -> O {

@@ -55,7 +55,7 @@ fn style_cost_agrees_with_f64_and_finite_differences() {
     let f = random_picture(5, 7, 1);
     let a = cost::style::gram(matrix(&random_picture(4, 3, 9)));
     for head in [None, Some(vgg.taps[0].head.clone().expect("heads").slice(ndarray::s![.., ..3]).to_owned())] {
-        for target in [StyleTarget::course(a.clone(), head.clone()), StyleTarget::relative(a.clone(), head.clone())] {
+        for target in [StyleTarget::course(a.clone(), head.as_ref()), StyleTarget::relative(a.clone(), head.as_ref())] {
             let (a, head) = (a.mapv(f64::from), head.as_ref().map(|head| head.mapv(f64::from)));
             let value = |f: &Array3<f64>| style(f, &a, head.as_ref(), target.scale).0;
             let mut gradient = Array2::zeros((3, 35));
@@ -155,7 +155,7 @@ fn engine_against_reference(vgg: Vgg, size: Size, units: Units) -> f64 {
         .expect("grams")
         .into_iter()
         .zip(&vgg.taps)
-        .map(|(gram, tap)| make(gram, tap.head.clone()))
+        .map(|(gram, tap)| make(gram, tap.head.as_ref()))
         .collect();
     let mut engine = HostEngine::new(&runtime(), Arc::clone(&vgg), size, units).expect("an engine");
     engine.set_weights(weights);

@@ -17,7 +17,7 @@ use crate::{
         },
         session::{Runtime, tensor},
         step::{CONTENT, StyleNames},
-        vgg::{Layer, Vgg},
+        vgg::{Layer, Tap, Vgg},
     },
 };
 
@@ -35,9 +35,9 @@ pub(super) struct Memory {
     pub(super) anchor: DeviceTensor,
     pub(super) content: DeviceTensor,
     pub(super) content_scale: DeviceTensor,
-    /// By tap: the target's Gram and the head.
+    /// By tap: the target's Gram and the metric.
     pub(super) grams: Vec<DeviceTensor>,
-    pub(super) heads: Vec<Option<DeviceTensor>>,
+    pub(super) metrics: Vec<Option<DeviceTensor>>,
     pub(super) factors: DeviceTensor,
     pub(super) scales: DeviceTensor,
     pub(super) losses: DeviceTensor,
@@ -58,9 +58,7 @@ impl Memory {
         let named = |name: &str| step.device_tensor(shape_of(name, size));
         let side = || [PICTURE].into_iter().chain(STATE).map(named).collect::<Result<Vec<_>>>();
         let square = |channels: usize| step.device_tensor([channels, channels]);
-        let head = |tap: &crate::net::vgg::Tap| {
-            tap.head.as_ref().map(|head| step.device_tensor([head.nrows(), head.ncols()])).transpose()
-        };
+        let metric = |tap: &Tap| tap.head.as_ref().map(|_| square(vgg.channels(tap.layer))).transpose();
         let (factors, losses) = iteration::lengths(vgg);
         Ok(Memory {
             sides: [side()?, side()?],
@@ -75,7 +73,7 @@ impl Memory {
             content: step.device_tensor(vgg.shapes(size)[vgg.content].nchw())?,
             content_scale: step.device_tensor([1])?,
             grams: vgg.taps.iter().map(|tap| square(vgg.channels(tap.layer))).collect::<Result<_>>()?,
-            heads: vgg.taps.iter().map(head).collect::<Result<_>>()?,
+            metrics: vgg.taps.iter().map(metric).collect::<Result<_>>()?,
             factors: step.device_tensor([factors])?,
             scales: step.device_tensor([losses])?,
             losses: step.device_tensor([losses])?,
@@ -98,11 +96,11 @@ impl Memory {
             for (name, tensor) in fixed {
                 step.read(way, name, tensor)?;
             }
-            for (tap, (gram, head)) in self.grams.iter().zip(&self.heads).enumerate() {
+            for (tap, (gram, metric)) in self.grams.iter().zip(&self.metrics).enumerate() {
                 let names = StyleNames::new(tap);
                 step.read(way, &names.gram, gram)?;
-                if let Some(head) = head {
-                    step.read(way, &names.head, head)?;
+                if let Some(metric) = metric {
+                    step.read(way, &names.metric, metric)?;
                 }
             }
             for (index, name) in [PICTURE].into_iter().chain(STATE).enumerate() {

@@ -1,10 +1,12 @@
 //! The costs at one layer, and the gradient that they and the layers above give its convolution.
 //!
-//! With F the layer's activations, G = F F^T / (H W), A and P the painting's Gram and the frame's features, L the head:
+//! With F the layer's activations, G = F F^T / (H W), A and P the painting's Gram and the frame's features, L the head
+//! and M = L^T L:
 //!
 //! ```text
-//! D         = L (G - A) L^T
-//! J_style   = style.scale * |D|^2                 dJ/dF = 4 style.scale / (H W) * L^T D L F
+//! D         = G - A
+//! J_style   = style.scale * |L D L^T|^2
+//!           = style.scale * <M D M, D>            dJ/dF = 4 style.scale / (H W) * M D M F
 //! J_content = content.scale * |F - P|^2           dJ/dF = 2 content.scale * (F - P)
 //! gradient  = [F > 0] * (upstream + style.weight * dJ_style/dF + content.weight * dJ_content/dF)
 //! ```
@@ -38,8 +40,8 @@ pub struct Factors {
 pub struct StyleTarget<'a> {
     /// A, (C, C).
     pub gram: View<'a>,
-    /// L and its transpose, the rank padded with zeros to a multiple of 16; None is the identity.
-    pub head: Option<(View<'a>, View<'a>)>,
+    /// M, (C, C), symmetric; None is the identity.
+    pub metric: Option<View<'a>>,
 }
 
 /// The gradient from the layers above.
@@ -73,18 +75,20 @@ pub struct Values {
 pub struct Tap {
     shape: FeatureShape,
     sums: GramSums,
-    /// `G - A`, and later the slope `dJ/dF = slope * F`.
+    /// D.
     difference: Matrix,
-    /// `(G - A) L^T`, `L (G - A) L^T` and `D L`.
-    through_head: Option<[Matrix; 3]>,
+    /// M D.
+    half: Option<Matrix>,
+    /// `dJ/dF = slope * F`.
+    slope: Matrix,
     /// Squared distance of the content in each row of pixels.
     content: Vec<f64>,
 }
 
 impl Tap {
     pub fn new(shape: FeatureShape) -> Self {
-        let difference = Matrix::zeros(shape.channels, shape.channels);
-        Tap { shape, sums: GramSums::default(), difference, through_head: None, content: vec![0.0; shape.height] }
+        let [difference, slope] = [(); 2].map(|()| Matrix::zeros(shape.channels, shape.channels));
+        Tap { shape, sums: GramSums::default(), difference, half: None, slope, content: vec![0.0; shape.height] }
     }
 
     /// Measures the terms and writes the gradient, blocked like `activations`.
@@ -106,7 +110,7 @@ impl Tap {
         let distances = Shared::new(&mut self.content);
         machine.threads.run(shape.height, &|y| {
             // SAFETY: the buffers fit the shape; row y and its distance belong to this piece alone.
-            unsafe { *distances.at(y) = machine.isa.run(row.at(&self.difference, y, to)) };
+            unsafe { *distances.at(y) = machine.isa.run(row.at(&self.slope, y, to)) };
         });
         Values { style, content: self.content_value(terms) }
     }
@@ -139,7 +143,7 @@ impl Tap {
             for y in seen.clone() {
                 // SAFETY: the buffers fit their shapes; the strip's own rows and their distances belong to this piece alone.
                 unsafe {
-                    let distance = machine.isa.run(row.at(&self.difference, y, to));
+                    let distance = machine.isa.run(row.at(&self.slope, y, to));
                     if rows.contains(&y) {
                         *distances.at(y) = distance;
                     }
@@ -157,7 +161,7 @@ impl Tap {
         terms.content.map_or(0.0, |(_, factors)| f64::from(factors.scale) * self.content.iter().sum::<f64>())
     }
 
-    /// The value of the style term, and what the gradient of a row is made of; leaves the slope in `self.difference`.
+    /// The value of the style term, and what the gradient of a row is made of; leaves the slope in `self.slope`.
     fn measure<'a>(
         &mut self,
         machine: Machine<'_>,
@@ -173,43 +177,32 @@ impl Tap {
             Upstream::Pooled(values) => values.len() == shape.halved().len(),
         };
         assert!(fits && terms.content.is_none_or(|(target, _)| target.len() == shape.len()));
-        let style = terms.style.map_or(0.0, |(target, factors)| self.slope(machine, activations, target, factors));
+        let style = terms.style.map_or(0.0, |(target, factors)| self.compare(machine, activations, target, factors));
         self.content.resize(shape.height, 0.0);
         let content = terms.content.map(|(target, factors)| (target, 2.0 * factors.scale * factors.weight));
         (style, Sources { activations, upstream, content, has_slope: terms.style.is_some(), shape })
     }
 
-    /// The value of the style term; leaves `4 scale weight / (H W) * L^T D L` in `self.difference`.
-    fn slope(&mut self, machine: Machine<'_>, activations: &[f32], target: StyleTarget<'_>, factors: Factors) -> f64 {
-        let Tap { shape, sums, difference, through_head, .. } = self;
+    /// The value of the style term; leaves `4 scale weight / (H W) * M D M` in `self.slope`.
+    fn compare(&mut self, machine: Machine<'_>, activations: &[f32], target: StyleTarget<'_>, factors: Factors) -> f64 {
+        let Tap { shape, sums, difference, half, slope, .. } = self;
         sums.difference(machine, activations, *shape, target.gram, difference);
+        match target.metric {
+            None => slope.values_mut().copy_from_slice(difference.view().values()),
+            Some(metric) => {
+                let half = half.get_or_insert_with(|| Matrix::zeros(shape.channels, shape.channels));
+                half.set_product(machine, metric, difference.view());
+                slope.set_product(machine, half.view(), metric);
+            }
+        }
         let factor = 4.0 * factors.scale * factors.weight / shape.area() as f32;
-        let value = match target.head {
-            None => {
-                let value = squares(difference);
-                difference.values_mut().iter_mut().for_each(|d| *d *= factor);
-                value
-            }
-            Some((head, transposed)) => {
-                let (rank, channels) = (head.rows(), head.columns());
-                let [right, seen, back] = through_head.get_or_insert_with(|| {
-                    [(channels, rank), (rank, rank), (rank, channels)].map(|(r, c)| Matrix::zeros(r, c))
-                });
-                right.set_product(machine, difference.view(), transposed);
-                seen.set_product(machine, head, right.view());
-                let value = squares(seen);
-                seen.values_mut().iter_mut().for_each(|d| *d *= factor);
-                back.set_product(machine, seen.view(), head);
-                difference.set_product(machine, transposed, back.view());
-                value
-            }
-        };
-        f64::from(factors.scale) * value
+        let mut distance = 0.0;
+        for (slope, &d) in slope.values_mut().iter_mut().zip(difference.view().values()) {
+            distance += f64::from(*slope) * f64::from(d);
+            *slope *= factor;
+        }
+        f64::from(factors.scale) * distance
     }
-}
-
-fn squares(matrix: &Matrix) -> f64 {
-    matrix.view().values().iter().map(|&value| f64::from(value).powi(2)).sum()
 }
 
 /// What the gradient is made of.

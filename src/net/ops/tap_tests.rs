@@ -85,12 +85,11 @@ fn check(case: &Case) {
     }
     expected.iter_mut().zip(&f).for_each(|(to, f)| *to *= f64::from(u8::from(*f > 0.0)));
 
-    let padded = rank.next_multiple_of(LANES);
     let gram = to_column_blocks(c, c, &a);
-    let transposed: Vec<f32> = (0..rank * c).map(|k| head[k % rank * c + k / rank]).collect();
-    let (head, transposed) = (to_column_blocks(rank, c, &head), to_column_blocks(c, rank, &transposed));
-    let head = case.rank.map(|_| (View::new(padded, c, &head), View::new(c, padded, &transposed)));
-    let target = StyleTarget { gram: View::new(c, c, &gram), head };
+    let head = f64s(&head);
+    let metric = multiply(&transpose(&head, rank, c), &head, c, rank, c);
+    let metric = to_column_blocks(c, c, &metric.iter().map(|&m| m as f32).collect::<Vec<_>>());
+    let target = StyleTarget { gram: View::new(c, c, &gram), metric: case.rank.map(|_| View::new(c, c, &metric)) };
     let (p, full, pooled) = (to_blocked(&p, shape), to_blocked(&full, shape), to_blocked(&pooled, shape.halved()));
     let upstream = [Upstream::None, Upstream::Full(&full), Upstream::Pooled(&pooled)][case.upstream];
     let terms =
