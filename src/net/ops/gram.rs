@@ -1,6 +1,6 @@
 //! The Gram matrix of a blocked feature map, `G = F F^T / (H W)` (Gatys et al. 2016, equation 3).
 //!
-//! Only blocks on and above the diagonal are computed. Pixels are taken a cache-full at a time, so that a map is read
+//! Only what lies on and above the diagonal is computed, but for half of the blocks on it. Pixels are taken a cache-full at a time, so that a map is read
 //! from memory once however many channels it has. Sums run in `f32` over a few hundred pixels and in `f64` beyond: the
 //! cost is a difference of Grams, and must not drown in rounding where the two are close.
 
@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::{
     blocked::FeatureShape,
     isa::Kernel,
-    lanes::{LANES, Lanes, Registers},
+    lanes::{LANES, Lanes, Registers, Vector},
     matrix::{Matrix, View, at},
     parallel::{Machine, Shared, share},
 };
@@ -51,18 +51,29 @@ impl GramSums {
         let blocks = shape.blocks();
         let values = Shared::new(to.values_mut());
         let parts = &self.0;
+        let each = 1.0 / shape.area() as f64;
         // One piece a row of blocks; each writes its blocks and their mirror images.
         machine.threads.run(blocks, &|i| {
             for j in i..blocks {
                 let block = (upper(blocks) - upper(blocks - i) + j - i) * BLOCK;
-                for k in 0..BLOCK {
-                    let sum: f64 = (0..pieces).map(|piece| parts[piece * size + block + k]).sum();
-                    let (row, column) = (i * LANES + k / LANES, j * LANES + k % LANES);
-                    let difference = sum / shape.area() as f64 - f64::from(target.value(row, column));
-                    // SAFETY: no other piece has block (i, j) or its mirror image.
-                    unsafe {
-                        *values.at(at(shape.channels, row, column)) = difference as f32;
-                        *values.at(at(shape.channels, column, row)) = difference as f32;
+                for k in 0..LANES {
+                    let row = i * LANES + k;
+                    let start = block + k * LANES;
+                    let mut sums = [0.0; LANES];
+                    for piece in 0..pieces {
+                        let part = &parts[piece * size + start..][..LANES];
+                        sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+                    }
+                    // On the diagonal what lies below it is not computed.
+                    let first = if i == j { k } else { 0 };
+                    let here = at(shape.channels, row, j * LANES);
+                    for lane in first..LANES {
+                        let difference = (sums[lane] * each - f64::from(target.values()[here + lane])) as f32;
+                        // SAFETY: no other piece has block (i, j) or its mirror image.
+                        unsafe {
+                            *values.at(here + lane) = difference;
+                            *values.at(at(shape.channels, j * LANES + lane, row)) = difference;
+                        }
                     }
                 }
             }
@@ -96,6 +107,7 @@ impl Kernel for Sum<'_> {
                         let left = self.features.as_ptr().add((i * area + start) * LANES);
                         let right = self.features.as_ptr().add((j * area + start) * LANES);
                         let columns = match (L::REGISTERS, j + 1 < blocks) {
+                            _ if j == i => add_diagonal::<L>(left, count, to),
                             (Registers::Wide, true) => add_blocks::<L, 8, 2>(left, right, area * LANES, count, to),
                             (Registers::Wide, false) => add_blocks::<L, 16, 1>(left, right, 0, count, to),
                             (Registers::Narrow, _) => add_block_narrow::<L>(left, right, count, to),
@@ -137,6 +149,66 @@ unsafe fn add_block_narrow<L: Lanes>(left: *const f32, right: *const f32, count:
         add_rows::<L, 4, 1>(left, right, 0, count, 12, to);
     }
     1
+}
+
+/// The same for a block and itself: all of the upper eight rows, the right half of the lower ones where the set has
+/// registers for that. Sums that are not computed stay as they are.
+#[inline(always)]
+unsafe fn add_diagonal<L: Lanes>(block: *const f32, count: usize, to: *mut f64) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match L::REGISTERS {
+            Registers::Wide => add_rows::<L, 8, 1>(block, block, 0, count, 0, to),
+            Registers::Narrow => {
+                add_rows::<L, 4, 1>(block, block, 0, count, 0, to);
+                add_rows::<L, 4, 1>(block, block, 0, count, 4, to);
+            }
+        }
+        match L::Half::LEN {
+            8 => add_lower_rows::<L::Half, 1>(block, count, to),
+            4 => add_lower_rows::<L::Half, 2>(block, count, to),
+            _ => {
+                add_rows::<L, 4, 1>(block, block, 0, count, 8, to);
+                add_rows::<L, 4, 1>(block, block, 0, count, 12, to);
+            }
+        }
+    }
+    1
+}
+
+/// The right half of the lower eight rows of a block on the diagonal, in `PARTS` vectors.
+///
+/// # Safety
+/// The block has `count` pixels, `to` 256 sums.
+#[inline(always)]
+unsafe fn add_lower_rows<V: Vector, const PARTS: usize>(block: *const f32, count: usize, to: *mut f64) {
+    const HALF: usize = LANES / 2;
+    // SAFETY: the caller's promise; the parts are half of the lanes.
+    unsafe {
+        let mut sums = [[V::zero(); PARTS]; HALF];
+        for pixel in 0..count {
+            let lower = block.add(pixel * LANES + HALF);
+            let mut values = [V::zero(); PARTS];
+            for part in 0..PARTS {
+                values[part] = V::load(lower.add(part * V::LEN));
+            }
+            for row in 0..HALF {
+                let value = V::splat(*lower.add(row));
+                for part in 0..PARTS {
+                    sums[row][part] = value.mul_add(values[part], sums[row][part]);
+                }
+            }
+        }
+        for row in 0..HALF {
+            let mut values = [0.0f32; HALF];
+            for part in 0..PARTS {
+                sums[row][part].store(values.as_mut_ptr().add(part * V::LEN));
+            }
+            for lane in 0..HALF {
+                *to.add((HALF + row) * LANES + HALF + lane) += f64::from(values[lane]);
+            }
+        }
+    }
 }
 
 /// The same for the channels `first..first + ROWS` of the left side.

@@ -60,6 +60,9 @@ pub trait Lanes: Vector {
     /// 16 lanes does better part by part.
     type Register: Vector;
 
+    /// Eight lanes or fewer, where the set has such registers: for what needs half of a vector only.
+    type Half: Vector;
+
     /// The greater of both, lane by lane.
     fn max(self, other: Self) -> Self;
 
@@ -121,6 +124,7 @@ impl Vector for Plain {
 impl Lanes for Plain {
     const REGISTERS: Registers = Registers::Narrow;
     type Register = Self;
+    type Half = Self;
 
     #[inline(always)]
     fn max(self, other: Self) -> Self {

@@ -117,6 +117,7 @@ impl Vector for Neon {
 impl Lanes for Neon {
     const REGISTERS: Registers = Registers::Narrow;
     type Register = Quad;
+    type Half = Quad;
 
     #[inline(always)]
     fn max(self, other: Self) -> Self {

@@ -82,6 +82,7 @@ impl Vector for Avx512 {
 impl Lanes for Avx512 {
     const REGISTERS: Registers = Registers::Wide;
     type Register = Self;
+    type Half = Ymm;
 
     #[inline(always)]
     fn max(self, other: Self) -> Self {
@@ -170,6 +171,7 @@ impl Vector for Avx2 {
 impl Lanes for Avx2 {
     const REGISTERS: Registers = Registers::Narrow;
     type Register = Ymm;
+    type Half = Ymm;
 
     #[inline(always)]
     fn max(self, other: Self) -> Self {

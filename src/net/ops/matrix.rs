@@ -56,6 +56,7 @@ impl<'a> View<'a> {
         self.values
     }
 
+    #[cfg(test)]
     pub(super) fn value(self, row: usize, column: usize) -> f32 {
         self.values[at(self.rows, row, column)]
     }

@@ -196,12 +196,16 @@ impl Tap {
             }
         }
         let factor = 4.0 * factors.scale * factors.weight / shape.area() as f32;
-        let mut distance = 0.0;
-        for (slope, &d) in slope.values_mut().iter_mut().zip(difference.view().values()) {
-            distance += f64::from(*slope) * f64::from(d);
-            *slope *= factor;
+        // A sum for each lane: one alone would wait for each addition.
+        let mut distance = [0.0; LANES];
+        let rows = slope.values_mut().chunks_exact_mut(LANES).zip(difference.view().values().chunks_exact(LANES));
+        for (slope, difference) in rows {
+            for lane in 0..LANES {
+                distance[lane] += f64::from(slope[lane]) * f64::from(difference[lane]);
+                slope[lane] *= factor;
+            }
         }
-        f64::from(factors.scale) * distance
+        f64::from(factors.scale) * distance.iter().sum::<f64>()
     }
 }
 
