@@ -99,7 +99,7 @@ impl DisSettings {
         finest: 0,
         finest_forward: 0,
         finest_search: 0,
-        stride: 4,
+        stride: 3,
         search_steps: 8,
         refine_rounds: 5,
         refine_sweeps: 10,
