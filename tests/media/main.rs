@@ -10,6 +10,7 @@ mod cuts;
 mod damage;
 mod probe;
 mod refusals;
+mod sound;
 
 use std::{
     path::{Path, PathBuf},

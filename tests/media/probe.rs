@@ -70,6 +70,10 @@ impl Stream {
         self.json[key].as_str().unwrap_or_default()
     }
 
+    pub fn number(&self, key: &str) -> i64 {
+        self.json[key].as_i64().unwrap_or(0)
+    }
+
     pub fn size(&self) -> (i64, i64) {
         (self.json["width"].as_i64().unwrap_or(0), self.json["height"].as_i64().unwrap_or(0))
     }

@@ -1,10 +1,11 @@
-//! Copying what is not video: sound, subtitles, fonts, chapters and metadata, packet by packet, as the video advances.
+//! Copying what is not video: sound, subtitles, fonts, chapters and metadata, packet by packet, as the video advances. Sound that
+//! the container does not hold goes through a [`Recoder`].
 
 use std::{ffi::CStr, path::Path};
 
 use ffmpeg_next::{Packet, Rational, StreamMut, codec, ffi, format::context::Input, media};
 
-use super::{SinkOptions, muxer::Muxer};
+use super::{SinkOptions, muxer::Muxer, sound::Recoder};
 use crate::{
     error::{Error, Result},
     ffmpeg::{tags, timeline::Timeline},
@@ -23,6 +24,7 @@ struct Route {
     to: usize,
     subtitle: bool,
     last: Option<i64>,
+    recoder: Option<Box<Recoder>>,
 }
 
 /// Reads the input a second time, beside the source that decodes it.
@@ -137,6 +139,7 @@ impl Copier {
                 Next::End => (),
             }
         }
+        self.finish_recoding(muxer)?;
         let seconds = end as f64 * f64::from(base.numerator()) / f64::from(base.denominator());
         self.copy_chapters(stopped.then_some(seconds), muxer)
     }
@@ -197,31 +200,27 @@ impl Copier {
         Next::End
     }
 
-    fn write(&mut self, stream: usize, mut packet: Packet, muxer: &mut Muxer) -> Result<()> {
-        let from = self.base(stream);
+    fn write(&mut self, stream: usize, packet: Packet, muxer: &mut Muxer) -> Result<()> {
+        let base = self.base(stream);
         let Some(route) = &mut self.routes[stream] else { return Ok(()) };
-        let to = muxer.time_base(route.to);
-        packet.set_stream(route.to);
-        packet.rescale_ts(from, to);
-        packet.set_position(-1);
-        let least = if muxer.container().allows_equal_times() { 0 } else { 1 };
-        if let (Some(last), Some(dts)) = (route.last, packet.dts())
-            && dts < last + least
-        {
-            // Damaged files step back in time, and no container takes that.
-            packet.set_dts(Some(last + least));
-            packet.set_pts(packet.pts().map(|pts| pts.max(last + least)));
-        }
-        route.last = packet.dts();
-        match muxer.write(&packet) {
-            Ok(()) => Ok(()),
-            // One packet that the container does not take is no reason to lose the film.
-            Err(error) if is_refusal(error) => {
-                log::warn!("a packet of the input's stream {stream} does not fit the output and is left out: {error}");
-                Ok(())
+        match &mut route.recoder {
+            None => route.write(packet, base, muxer),
+            Some(recoder) => {
+                recoder.send(&packet, base).map_err(recoding_failed)?;
+                route.write_recoded(muxer)
             }
-            Err(error) => Err(muxer.failed(error)),
         }
+    }
+
+    /// What recoders still hold.
+    fn finish_recoding(&mut self, muxer: &mut Muxer) -> Result<()> {
+        for (stream, route) in self.routes.iter_mut().enumerate() {
+            let Some(Route { recoder: Some(recoder), .. }) = route else { continue };
+            let base = self.input.stream(stream).expect("routes are by the input's streams").time_base();
+            recoder.send_end(base).map_err(recoding_failed)?;
+            route.iter_mut().try_for_each(|route| route.write_recoded(muxer))?;
+        }
+        Ok(())
     }
 
     /// Chapters, cut to the part. They are written with the trailer, so the end is known: a chapter that lasted longer
@@ -249,6 +248,48 @@ impl Copier {
     }
 }
 
+impl Route {
+    /// Writes a packet whose times are in `from`.
+    fn write(&mut self, mut packet: Packet, from: Rational, muxer: &mut Muxer) -> Result<()> {
+        packet.set_stream(self.to);
+        packet.rescale_ts(from, muxer.time_base(self.to));
+        packet.set_position(-1);
+        let least = if muxer.container().allows_equal_times() { 0 } else { 1 };
+        if let (Some(last), Some(dts)) = (self.last, packet.dts())
+            && dts < last + least
+        {
+            // Damaged files step back in time, and no container takes that.
+            packet.set_dts(Some(last + least));
+            packet.set_pts(packet.pts().map(|pts| pts.max(last + least)));
+        }
+        self.last = packet.dts();
+        match muxer.write(&packet) {
+            Ok(()) => Ok(()),
+            // One packet that the container does not take is no reason to lose the film.
+            Err(error) if is_refusal(error) => {
+                log::warn!("a packet for stream {} does not fit the output and is left out: {error}", self.to);
+                Ok(())
+            }
+            Err(error) => Err(muxer.failed(error)),
+        }
+    }
+
+    /// Writes what the recoder has ready.
+    fn write_recoded(&mut self, muxer: &mut Muxer) -> Result<()> {
+        while let Some(recoder) = &mut self.recoder
+            && let Some(packet) = recoder.packet()
+        {
+            let base = recoder.time_base();
+            self.write(packet, base, muxer)?;
+        }
+        Ok(())
+    }
+}
+
+fn recoding_failed(error: ffmpeg_next::Error) -> Error {
+    Error::Ffmpeg { action: "encode the sound", reason: error.to_string() }
+}
+
 /// The muxer does not like the packet, as opposed to the disk being full.
 fn is_refusal(error: ffmpeg_next::Error) -> bool {
     use ffmpeg_next::Error::{InvalidData, Other};
@@ -261,7 +302,8 @@ fn is_later(a: i64, a_base: Rational, b: i64, b_base: Rational) -> bool {
     unsafe { ffi::av_compare_ts(a, a_base.into(), b, b_base.into()) > 0 }
 }
 
-/// Gives the output a stream like the input's, if the container can hold it and it is worth copying.
+/// Gives the output a stream like the input's, if it is worth copying: as it is if the container can hold it, sound in another
+/// coding otherwise.
 fn add_stream(stream: &StreamMut, muxer: &mut Muxer, warnings: &mut Vec<String>) -> Result<Option<Route>> {
     let parameters = stream.parameters();
     let (kind, what, are) = match parameters.medium() {
@@ -272,20 +314,37 @@ fn add_stream(stream: &StreamMut, muxer: &mut Muxer, warnings: &mut Vec<String>)
         _ => return Ok(None),
     };
     let container = muxer.container();
-    let guess = kind == media::Type::Audio && container.usually_has_sound();
-    if !container.holds(parameters.id()).unwrap_or(guess) {
-        if kind != media::Type::Attachment {
-            let (format, name) = (container.name(), parameters.id().name());
-            let advice = if format == "gif" { "" } else { "; .mkv holds nearly everything" };
-            warnings.push(format!("the {what} ({name}) cannot be stored in {format} and {are} left out{advice}"));
+    let guess = kind == media::Type::Audio && container.usual_sound() != codec::Id::None;
+    let (format, name) = (container.name().to_owned(), parameters.id().name());
+    let held = container.holds(parameters.id()).unwrap_or(guess);
+    let recoder = if held || kind != media::Type::Audio { None } else { Recoder::open(stream, container) };
+    match &recoder {
+        Some(recoder) => {
+            let new = recoder.name();
+            warnings.push(format!("the {what} ({name}) cannot be stored in {format} and {are} encoded anew ({new})"));
         }
-        return Ok(None);
+        None if held => (),
+        None => {
+            if kind != media::Type::Attachment {
+                let advice = if format == "gif" { "" } else { "; .mkv holds nearly everything" };
+                warnings.push(format!("the {what} ({name}) cannot be stored in {format} and {are} left out{advice}"));
+            }
+            return Ok(None);
+        }
     }
-    let base = stream.time_base();
     let failed = muxer.failure();
-    let mut added = muxer.output().add_stream(codec::Id::None).map_err(failed)?;
-    added.set_parameters(parameters);
-    added.set_time_base(base);
+    let mut added = match &recoder {
+        Some(recoder) => muxer.output().add_stream_with(recoder.context()),
+        None => muxer.output().add_stream(codec::Id::None),
+    }
+    .map_err(failed)?;
+    match &recoder {
+        Some(recoder) => added.set_time_base(recoder.time_base()),
+        None => {
+            added.set_parameters(parameters);
+            added.set_time_base(stream.time_base());
+        }
+    }
     let to = added.index();
     // SAFETY: both streams are alive. A tag is the input container's own name of the codec: the muxer knows its own.
     unsafe {
@@ -294,7 +353,7 @@ fn add_stream(stream: &StreamMut, muxer: &mut Muxer, warnings: &mut Vec<String>)
         (*to).disposition = (*from).disposition;
         tags::copy((*from).metadata, &mut (*to).metadata, |key| !is_stale(key));
     }
-    Ok(Some(Route { to, subtitle: kind == media::Type::Subtitle, last: None }))
+    Ok(Some(Route { to, subtitle: kind == media::Type::Subtitle, last: None, recoder: recoder.map(Box::new) }))
 }
 
 /// Tags of the file and of its video stream.

@@ -4,6 +4,7 @@ mod choice;
 mod copy;
 mod encoder;
 mod muxer;
+mod sound;
 
 use std::path::Path;
 
@@ -14,7 +15,8 @@ use crate::{
     frame::Frame,
 };
 
-/// Encodes frames into a video file, and copies the input's sound, subtitles, chapters and metadata beside them.
+/// Encodes frames into a video file, and copies the input's sound, subtitles, chapters and metadata beside them. Sound whose
+/// coding the container does not hold is encoded anew.
 ///
 /// - The container follows the name; H.264 (yuv420p) unless the container asks for something else or a codec is named.
 /// - Time stamps come out as they went in, as far as the container's clock allows: exact in MP4 and MOV, to the

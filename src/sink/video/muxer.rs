@@ -55,6 +55,11 @@ const IN_BROADCASTS: [codec::Id; 9] = [
     codec::Id::OPUS,
 ];
 
+/// Sound of MPEG program streams.
+const ON_DISCS: [codec::Id; 5] = [codec::Id::MP1, codec::Id::MP2, codec::Id::MP3, codec::Id::AC3, codec::Id::DTS];
+/// Sound that FFmpeg writes into Ogg.
+const IN_OGG: [codec::Id; 4] = [codec::Id::VORBIS, codec::Id::OPUS, codec::Id::FLAC, codec::Id::SPEEX];
+
 impl Container {
     /// FFmpeg's short name: `mp4`, `matroska`.
     pub fn name(&self) -> &str {
@@ -75,6 +80,10 @@ impl Container {
             "mov" if matches!(id, codec::Id::FLAC | codec::Id::OPUS) => return Some(false),
             // FFmpeg does not say, and writes what it does not know as data that nothing plays.
             "mpegts" if id.medium() == media::Type::Audio => return Some(IN_BROADCASTS.contains(&id)),
+            "ogg" | "ogv" if id.medium() == media::Type::Audio => return Some(IN_OGG.contains(&id)),
+            "mpeg" | "vob" | "svcd" | "dvd" if id.medium() == media::Type::Audio => {
+                return Some(ON_DISCS.contains(&id));
+            }
             _ => (),
         }
         // SAFETY: a static description.
@@ -85,10 +94,10 @@ impl Container {
         }
     }
 
-    /// Whether it was made for sound too.
-    pub fn usually_has_sound(&self) -> bool {
+    /// The coding of sound that it was made for; [`codec::Id::None`] where it was made for none.
+    pub fn usual_sound(&self) -> codec::Id {
         // SAFETY: a static description.
-        unsafe { (*self.format).audio_codec != ffi::AVCodecID::AV_CODEC_ID_NONE }
+        unsafe { (*self.format).audio_codec }.into()
     }
 
     fn flags(&self) -> i32 {
