@@ -15,6 +15,10 @@ const HALF_KEPT: f64 = 24.0;
 
 /// Composes full-size frames, keeping its buffers.
 pub struct Compositor {
+    /// Whether the output has the frame's own colours, and the paint's brightness.
+    pub keep_colours: bool,
+    /// The frame, for its colours.
+    original: Vec<u8>,
     resampler: Resampler,
     painted: Vec<u8>,
     smooth: Vec<u8>,
@@ -31,11 +35,23 @@ impl Compositor {
             let share = if half == 0.0 { 1.0 } else { energy / (energy + half * half) };
             (256.0 * share).round() as i32
         });
-        Compositor { resampler: Resampler::new(), painted: Vec::new(), smooth: Vec::new(), keep }
+        let [painted, smooth, original] = [const { Vec::new() }; 3];
+        Compositor { keep_colours: false, original, resampler: Resampler::new(), painted, smooth, keep }
     }
 
     /// `frame` is overwritten with the output. `painted` and `content` are RGB8 of size `small`.
     pub fn compose(&mut self, frame: &mut Frame, painted: &[u8], content: &[u8], small: Size) {
+        if self.keep_colours {
+            self.original.clear();
+            self.original.extend_from_slice(frame.pixels());
+        }
+        self.paint(frame, painted, content, small);
+        if self.keep_colours {
+            recolour(&self.original, frame.pixels_mut());
+        }
+    }
+
+    fn paint(&mut self, frame: &mut Frame, painted: &[u8], content: &[u8], small: Size) {
         let size = frame.size();
         if size == small {
             frame.pixels_mut().copy_from_slice(painted);
@@ -74,6 +90,21 @@ wide! {
     }
 }
 
+wide! {
+    /// Gives the painted picture the colours of the frame and leaves it its brightness: luma is shifted, chroma is the frame's
+    /// (Gatys et al., "Preserving Color in Neural Artistic Style Transfer", 2016, luminance-only transfer; here after painting).
+    fn recolour(frame: &[u8], painted: &mut [u8]) {
+        for (out, frame) in painted.chunks_exact_mut(3).zip(frame.chunks_exact(3)) {
+            // BT.601 luma in 1/256.
+            let luma = |rgb: &[u8]| 77 * i32::from(rgb[0]) + 150 * i32::from(rgb[1]) + 29 * i32::from(rgb[2]);
+            let shift = (luma(out) - luma(frame)) / 256;
+            for (out, &frame) in out.iter_mut().zip(frame) {
+                *out = (i32::from(frame) + shift).clamp(0, 255) as u8;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +127,23 @@ mod tests {
         assert_eq!(none, (100, 100), "the enlarged paint alone");
         assert!(all.0 > 115 && all.1 <= 100, "the line and its dark neighbours: {all:?}");
         assert!(some.0 > 100 && some.0 < all.0, "an edge stays, weaker: {some:?} {all:?}");
+    }
+
+    #[test]
+    fn kept_colours_have_the_paint_s_brightness() {
+        let luma = |rgb: &[u8]| 0.299 * f32::from(rgb[0]) + 0.587 * f32::from(rgb[1]) + 0.114 * f32::from(rgb[2]);
+        let (size, small) = (Size::new(32, 24), Size::new(8, 6));
+        let mut compositor = Compositor::new(0.5);
+        compositor.keep_colours = true;
+        for small in [size, small] {
+            let mut frame = Frame::new(size, [100, 50, 50].repeat(size.area()), 0);
+            let (painted, content) = ([80, 120, 90].repeat(small.area()), [100, 50, 50].repeat(small.area()));
+            compositor.compose(&mut frame, &painted, &content, small);
+            for pixel in frame.pixels().chunks_exact(3) {
+                assert!((luma(pixel) - luma(&[80, 120, 90])).abs() < 1.5, "{pixel:?}");
+                assert_eq!((pixel[0] - pixel[1], pixel[1] - pixel[2]), (50, 0));
+            }
+        }
     }
 
     #[test]

@@ -111,10 +111,28 @@ fn real_clips_keep_frames_times_and_display_size() {
 fn a_part_of_a_video() {
     let folder = Folder::new();
     let clip = repository("samples/clip.mp4");
-    folder.paint(&[text(&clip), "out.mp4", "--start", "1", "--duration", "0.25"]);
+    folder.paint(&[text(&clip), "out.mp4", "--start", "0:01", "--duration", "0.25"]);
     let found = times(text(&folder.path("out.mp4")));
     assert_eq!(found.len(), 6);
     assert!(found[0].abs() < 0.05, "{found:?}");
+}
+
+#[test]
+fn the_frame_s_colours_can_be_kept() {
+    let folder = Folder::new();
+    let photo = repository("samples/wave.jpg");
+    folder.paint(&[text(&photo), "painted.png"]);
+    folder.paint(&[text(&photo), "kept.png", "--keep-colors"]);
+    let before = image::open(&photo).unwrap().to_rgb8();
+    // Share of the pixels whose colour, what sets their channels apart, is the photo's; brightness is not.
+    let kept = |name: &str| {
+        let after = image::open(folder.path(name)).unwrap().to_rgb8();
+        let apart =
+            |rgb: &image::Rgb<u8>| (i32::from(rgb[0]) - i32::from(rgb[1]), i32::from(rgb[1]) - i32::from(rgb[2]));
+        let same = |(a, b): (&image::Rgb<u8>, &image::Rgb<u8>)| apart(a) == apart(b) && a != b;
+        before.pixels().zip(after.pixels()).filter(|&pair| same(pair)).count() as f64 / before.pixels().len() as f64
+    };
+    assert!(kept("kept.png") > 0.7 && kept("painted.png") < 0.1, "{} {}", kept("kept.png"), kept("painted.png"));
 }
 
 #[test]

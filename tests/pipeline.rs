@@ -16,6 +16,7 @@ use stylize::{
         self, Report, Stages,
         link::{self, Newest},
     },
+    post::Compositor,
     progress::{Progress, Silent, Status},
     sink::FrameSink,
     source::{FrameSource, SourceInfo},
@@ -150,7 +151,7 @@ fn run_watched(
             Ok(Box::new(Noted { written: given, fault: sink }))
         }),
         working_size: 8,
-        detail: 0.0,
+        compositor: Compositor::new(0.0),
         progress,
         monitor,
     };

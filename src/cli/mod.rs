@@ -37,6 +37,23 @@ pub fn describe(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Seconds, or minutes and seconds, or hours too, with colons between them: `90`, `1:30`, `0:01:30.5`.
+///
+/// # Errors
+/// What is expected instead, where it is none of these. The program's settings say which values are allowed.
+pub fn seconds(text: &str) -> std::result::Result<f64, String> {
+    let refused = || "expected seconds (90.5), minutes:seconds (1:30.5) or hours:minutes:seconds".to_owned();
+    if !text.contains(':') {
+        return text.parse().map_err(|_| refused());
+    }
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let parts: Vec<&str> = text.split(':').collect();
+    if parts.len() > 3 || !parts.iter().copied().all(digits) || parts[..parts.len() - 1].concat().contains('.') {
+        return Err(refused());
+    }
+    parts.iter().try_fold(0.0, |sum, part| Ok(60.0 * sum + part.parse::<f64>().map_err(|_| refused())?))
+}
+
 /// Shows what is logged, from this level on, as errors and warnings are shown.
 pub fn show_log(level: log::LevelFilter) {
     let line = |out: &mut env_logger::fmt::Formatter, record: &log::Record| {
@@ -249,6 +266,15 @@ impl BalanceArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_seconds_or_have_colons() {
+        let times = ["90.5", "1:30.5", "0:01:30.5", "01:02:03", "75:00", "-1"].map(seconds);
+        assert_eq!(times, [90.5, 90.5, 90.5, 3723.0, 4500.0, -1.0].map(Ok));
+        for wrong in ["", "x", "1:", ":30", "1:-30", "1.5:30", "0:0:0:1", "1:2.3.4", "1m30s"] {
+            assert!(seconds(wrong).is_err_and(|error| error.contains("1:30.5")), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_weight_follows_the_last_colon() {

@@ -62,8 +62,8 @@ pub struct Stages<'a> {
     pub sink: OpenSink<'a>,
     /// The longer side of the pictures that are painted.
     pub working_size: usize,
-    /// As in [`crate::settings::Settings::detail`].
-    pub detail: f64,
+    /// Makes the full-size output of what is painted.
+    pub compositor: Compositor,
     pub progress: Box<dyn Progress + 'a>,
     /// Gets a copy of every output frame; the newest replaces one that was not taken.
     pub monitor: Option<Newest<Frame>>,
@@ -100,12 +100,12 @@ pub fn run(stages: Stages, stop: &AtomicBool, meanwhile: impl FnOnce()) -> Resul
     let (size_known, size_asked) = link::bounded(1);
     let (sink_ready, may_begin) = link::bounded(1);
     let began = Instant::now();
-    let Stages { source, painter, sink, working_size, detail, progress, monitor } = stages;
+    let Stages { source, painter, sink, working_size, compositor, progress, monitor } = stages;
     std::thread::scope(|scope| {
         let decode = Decode { working_size, may_begin, empties, next: to_painter, size_known, stop };
         let decoding = spawn(scope, "decode", move || decode.run(source))?;
         let painting = spawn(scope, "paint", move || paint(painter, stop, size_asked, painter_inbox, to_encoder))?;
-        let encode = Encode { working_size, detail, sink_ready, inbox: encoder_inbox, recycle, progress, monitor };
+        let encode = Encode { working_size, compositor, sink_ready, inbox: encoder_inbox, recycle, progress, monitor };
         let encoding = spawn(scope, "encode", move || encode.run(sink))?;
         meanwhile();
         // Only a stage that failed itself has an error; its neighbours end quietly when their link closes.
@@ -234,7 +234,7 @@ fn paint(
 /// The last stage: composes the full-size output and writes it.
 struct Encode<'a> {
     working_size: usize,
-    detail: f64,
+    compositor: Compositor,
     sink_ready: Sender<()>,
     inbox: Receiver<Item>,
     recycle: Sender<Work>,
@@ -253,7 +253,6 @@ impl Encode<'_> {
     fn run(mut self, open: OpenSink) -> Result<Encoded> {
         let mut sink = open()?;
         let _ = self.sink_ready.send(());
-        let mut compositor = Compositor::new(self.detail);
         let copies = FramePool::new();
         let mut encoded = Encoded::default();
         let mut first = None;
@@ -270,7 +269,7 @@ impl Encode<'_> {
             };
             let mut frame = work.frame.take().expect("decode puts a frame into every work item");
             let small = frame.size().fit_longer(self.working_size);
-            compositor.compose(&mut frame, &work.painted, &work.content, small);
+            self.compositor.compose(&mut frame, &work.painted, &work.content, small);
             sink.write(&frame)?;
             encoded.frames += 1;
             encoded.busy += began.elapsed();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use stylize::{
-    cli::{BalanceArgs, InspectArgs, NetworkArgs, StyleArgs},
+    cli::{self, BalanceArgs, InspectArgs, NetworkArgs, StyleArgs},
     frame::Size,
     motion::DisSettings,
     settings::{Balance, Settings},
@@ -81,7 +81,7 @@ pub struct Args {
     pub mirror: bool,
 
     /// Keep the frame's colours: paint brightness only
-    #[arg(long)]
+    #[arg(long, visible_alias = "keep-colors")]
     pub keep_colours: bool,
 
     /// Record what is shown, from the start
@@ -100,8 +100,8 @@ pub struct Args {
     #[arg(long)]
     pub headless: bool,
 
-    /// End after so many seconds
-    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    /// End after so long: seconds, or 1:30
+    #[arg(long, value_name = "T", value_parser = cli::seconds, allow_negative_numbers = true)]
     pub duration: Option<f64>,
 
     /// Write statistics, a line of JSON for every second

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 use stylize::{
-    cli::{BalanceArgs, InspectArgs, NetworkArgs, StyleArgs},
+    cli::{self, BalanceArgs, InspectArgs, NetworkArgs, StyleArgs},
     motion::DisSettings,
     settings::{OptimizerKind, Preset, Settings},
     stylizer::DebugView,
@@ -88,6 +88,10 @@ pub struct Args {
     #[arg(long, value_name = "D", allow_negative_numbers = true)]
     pub detail: Option<f64>,
 
+    /// Keep the frame's colours: paint brightness only
+    #[arg(long, visible_alias = "keep-colors")]
+    pub keep_colours: bool,
+
     /// Write what the stylizer saw instead of what it painted: where paint came from, how far the motion is believed, the
     /// painted difference
     #[arg(long, value_enum, value_name = "VIEW")]
@@ -103,12 +107,12 @@ pub struct Args {
     #[arg(long)]
     pub preview: bool,
 
-    /// Seconds to skip at the beginning
-    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    /// How much to skip at the beginning: seconds, or 1:30
+    #[arg(long, value_name = "T", value_parser = cli::seconds, allow_negative_numbers = true)]
     pub start: Option<f64>,
 
-    /// Seconds to paint
-    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    /// How much to paint: seconds, or 1:30
+    #[arg(long, value_name = "T", value_parser = cli::seconds, allow_negative_numbers = true)]
     pub duration: Option<f64>,
 
     /// Frames per second of a numbered sequence [default: 25]

@@ -14,6 +14,7 @@ use stylize::{
     frame::Size,
     passes::Passes,
     pipeline::{self, Painter, Stages, Work, painter::PaintStage},
+    post::Compositor,
     settings::Settings,
     sink::{self, SinkOptions},
     source::{self, SourceOptions, images},
@@ -72,8 +73,7 @@ pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<End> {
         painter: Box::new(|size| middle.painter(stylizer, size)),
         sink: Box::new(|| sink::create(&args.output, &sink_options)),
         working_size: settings.size,
-        // Nothing of the frame belongs into a view.
-        detail: if args.debug_view.is_some() { 0.0 } else { settings.detail },
+        compositor: compositor(args, &settings),
         progress: Box::new(display.clone()),
         monitor,
     };
@@ -94,6 +94,14 @@ pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<End> {
     }
     display.summary(&report, &args.output);
     Ok(if report.stopped { End::Stopped } else { End::Complete })
+}
+
+/// Nothing of the frame belongs into a debug view.
+fn compositor(args: &Args, settings: &Settings) -> Compositor {
+    let shows_paint = args.debug_view.is_none();
+    let mut compositor = Compositor::new(if shows_paint { settings.detail } else { 0.0 });
+    compositor.keep_colours = args.keep_colours && shows_paint;
+    compositor
 }
 
 /// What is needed to make the painting stage.
@@ -143,6 +151,7 @@ fn without_effect(args: &Args) -> Vec<&'static str> {
             args.fps.is_some() && !images::is_sequence(&args.input),
             "--fps is for numbered pictures, and has no effect here",
         ),
+        (args.keep_colours && args.debug_view.is_some(), "--keep-colours has no effect on a debug view"),
         (args.crf.is_some() && writes_pictures, "--crf is for videos, and has no effect on pictures"),
         (args.codec.is_some() && writes_pictures, "--codec is for videos, and has no effect on pictures"),
         (

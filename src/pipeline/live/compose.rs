@@ -131,10 +131,8 @@ impl Tools {
         let frame = &shot.frame;
         out.pixels_mut().copy_from_slice(frame.pixels());
         if let Some(painted) = painted.filter(|_| controls.view != View::Original) {
+            self.compositor.keep_colours = controls.keep_colours;
             self.paint(shot, painted, out)?;
-            if controls.keep_colours {
-                keep_colours(frame.pixels(), out.pixels_mut());
-            }
             match controls.view {
                 View::Split => left_half(frame, out),
                 View::SideBySide => self.side_by_side(frame, out),
@@ -187,17 +185,6 @@ impl Tools {
     }
 }
 
-/// The painted picture's brightness with the frame's colours: Rec. 601 luma is shifted, chroma stays the frame's.
-fn keep_colours(frame: &[u8], painted: &mut [u8]) {
-    for (out, frame) in painted.chunks_exact_mut(3).zip(frame.chunks_exact(3)) {
-        let luma = |rgb: &[u8]| 77 * i32::from(rgb[0]) + 150 * i32::from(rgb[1]) + 29 * i32::from(rgb[2]);
-        let shift = (luma(out) - luma(frame)) / 256;
-        for (out, &frame) in out.iter_mut().zip(frame) {
-            *out = (i32::from(frame) + shift).clamp(0, 255) as u8;
-        }
-    }
-}
-
 /// The frame as it is on the left, with a white line where the painted half begins.
 fn left_half(frame: &Frame, out: &mut Frame) {
     let row = 3 * out.size().width;
@@ -229,16 +216,6 @@ mod tests {
         let mut frame = Frame::new(Size::new(3, 1), vec![1, 2, 3, 4, 5, 6, 7, 8, 9], 0);
         mirror(&mut frame);
         assert_eq!(frame.pixels(), [7, 8, 9, 4, 5, 6, 1, 2, 3]);
-    }
-
-    #[test]
-    fn kept_colours_have_the_paint_s_brightness() {
-        let frame = [100, 50, 50];
-        let mut painted = [80, 120, 90];
-        keep_colours(&frame, &mut painted);
-        let luma = |rgb: [u8; 3]| 0.299 * f32::from(rgb[0]) + 0.587 * f32::from(rgb[1]) + 0.114 * f32::from(rgb[2]);
-        assert!((luma(painted) - luma([80, 120, 90])).abs() < 1.5);
-        assert_eq!(painted[0] - painted[1], 50);
     }
 
     #[test]
