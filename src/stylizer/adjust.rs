@@ -2,7 +2,12 @@
 
 use ndarray::Array2;
 
-use super::{Painting, Stylizer, margin, pyramid};
+use super::{
+    Painting, Stylizer,
+    canvas::Canvas,
+    margin,
+    studio::{Canvases, pyramid},
+};
 use crate::{
     cost::style,
     engine::host,
@@ -52,7 +57,10 @@ impl Style {
 impl Stylizer {
     /// Builds what frames of this size need now, not at the first frame.
     pub fn prepare(&mut self, size: Size) -> Result<()> {
-        if self.canvases.is_empty() { self.set_up(size) } else { Ok(()) }
+        if self.studio.is_none() {
+            self.studio = Some(self.furnish(size)?);
+        }
+        Ok(())
     }
 
     /// The style that is painted.
@@ -66,16 +74,19 @@ impl Stylizer {
     /// [`Error::Runtime`](crate::Error::Runtime) if ONNX Runtime fails.
     ///
     /// # Panics
-    /// If it was measured for another number of levels.
+    /// If nothing is [prepared](Self::prepare) yet, or it was measured for another number of levels.
     pub fn set_style(&mut self, style: Style) -> Result<()> {
-        assert_eq!(style.levels.len(), self.canvases.len(), "a style measured for this frame size");
+        assert_eq!(style.levels.len(), self.style.levels.len(), "a style measured for the frame size that is prepared");
         self.style = style;
-        for level in 0..self.canvases.len() {
-            let targets = self.targets(level);
-            let at_half = level.checked_sub(1).map(|half| self.targets(half));
-            self.canvases[level].solver.set_style(targets, at_half)?;
+        let mut targets: Vec<_> = (0..self.style.levels.len()).map(|level| self.targets(level)).collect();
+        if let Some(studio) = &mut self.studio {
+            // From the finest on: each takes its own away, and looks at those of half its size.
+            for canvas in studio.canvases.all_mut().rev() {
+                let own = targets.pop().expect("a level for each canvas");
+                canvas.solver.set_style(own, targets.last().cloned())?;
+            }
+            studio.canvases.soften();
         }
-        self.soften();
         Ok(())
     }
 
@@ -88,15 +99,9 @@ impl Stylizer {
     pub fn set_balance(&mut self, balance: Balance) {
         self.settings.balance = balance;
         let weights = self.weights();
-        self.canvases.iter_mut().for_each(|canvas| canvas.solver.set_weights(weights));
-        self.soften();
-    }
-
-    /// Old paint changes slowly, and not in every frame; what it was painted for is no longer wanted.
-    fn soften(&mut self) {
-        self.rhythm.hurry();
-        if let Some(carrier) = &mut self.carrier {
-            carrier.begin(0);
+        if let Some(studio) = &mut self.studio {
+            studio.canvases.all_mut().for_each(|canvas| canvas.solver.set_weights(weights));
+            studio.canvases.soften();
         }
     }
 
@@ -108,29 +113,40 @@ impl Stylizer {
     /// Goes on with another stylizer's picture, resampled to this one's size. Both must be [prepared](Self::prepare);
     /// nothing is taken over from one that has not painted yet.
     pub fn take_over(&mut self, from: &Stylizer) -> Result<()> {
-        let (Some(old), Some(new)) = (from.canvases.last(), self.canvases.last_mut()) else { return Ok(()) };
-        let (Some(seen), Some(observer), Some(carrier)) = (&from.observer, &mut self.observer, &mut self.carrier)
-        else {
-            return Ok(());
-        };
-        if !seen.has_begun() {
+        let (Some(from), Some(to)) = (&from.studio, &mut self.studio) else { return Ok(()) };
+        if !from.observer.has_begun() {
             return Ok(());
         }
-        let mut frame = tensor::zeros(tensor::size_of(self.shown.view()));
-        for (from, to) in [(&old.content, &mut new.content), (&old.picture, &mut new.picture)] {
-            self.resampler.planes(&margin::within(from).to_owned(), &mut frame);
+        let Canvases { finest, carrier, rhythm, resampler, .. } = &mut to.canvases;
+        let old = &from.canvases.finest;
+        let mut frame = tensor::zeros(tensor::size_of(to.shown.view()));
+        for (from, to) in [(&old.content, &mut finest.content), (&old.picture, &mut finest.picture)] {
+            resampler.planes(&margin::within(from).to_owned(), &mut frame);
             margin::mirror(frame.view(), to);
         }
-        new.clamp();
-        new.solver.state().reset();
+        finest.clamp();
+        finest.solver.state().reset();
         // The motion of the next frame is looked for against the frame that was painted last.
-        observer.restart();
-        observer.expect_noise_of(seen);
-        let content = margin::within(&new.content).to_owned();
-        observer.observe(content.as_slice().expect("tensors here are contiguous"))?;
+        to.observer.restart();
+        to.observer.expect_noise_of(&from.observer);
+        let content = margin::within(&finest.content).to_owned();
+        to.observer.observe(content.as_slice().expect("tensors here are contiguous"))?;
         carrier.begin(self.settings.first_steps);
-        self.rhythm.resume();
+        rhythm.resume();
         Ok(())
+    }
+}
+
+impl Canvases {
+    /// The coarsest first.
+    fn all_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut Canvas> {
+        self.coarser.iter_mut().chain([&mut self.finest])
+    }
+
+    /// Old paint changes slowly, and not in every frame; what it was painted for is no longer wanted.
+    fn soften(&mut self) {
+        self.rhythm.hurry();
+        self.carrier.begin(0);
     }
 }
 

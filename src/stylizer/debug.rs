@@ -1,6 +1,6 @@
 //! What the stylizer saw, as pictures of the working size.
 
-use super::{Stylizer, margin};
+use super::{Stylizer, margin, studio::Studio};
 use crate::motion::view;
 
 /// What is shown instead of the painted picture.
@@ -21,17 +21,17 @@ impl Stylizer {
     /// # Panics
     /// If no frame was painted yet, or `pixels` are not RGB8 of its size.
     pub fn draw(&self, what: DebugView, pixels: &mut [u8]) {
-        let canvas = self.canvases.last().expect("a frame was painted");
-        let seen = self.observer.as_ref().expect("a frame was painted").seen();
+        let Studio { observer, canvases, shown, .. } = self.studio.as_ref().expect("a frame was painted");
+        let seen = observer.seen();
         match what {
             DebugView::Flow if seen.cut => pixels.fill(255),
             DebugView::Flow => view::flow(seen.backward, pixels),
             DebugView::Reliability if seen.cut => pixels.fill(0),
             DebugView::Reliability => view::plane(seen.mask, pixels),
             DebugView::Difference => {
-                let area = self.shown.len() / 3;
+                let area = shown.len() / 3;
                 assert_eq!(pixels.len(), 3 * area, "RGB8 of the working size");
-                let planes = self.shown.iter().zip(margin::within(&canvas.content));
+                let planes = shown.iter().zip(margin::within(&canvases.finest.content));
                 for (i, (x, c)) in planes.enumerate() {
                     // `as` saturates.
                     pixels[i % area * 3 + i / area] = (127.5 + 127.5 * (x - c)).round() as u8;
