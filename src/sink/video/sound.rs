@@ -24,8 +24,12 @@ const FORMATS: [Sample; 4] = [
 const BITS: usize = 96_000;
 /// Samples of a packet where the coding does not say.
 const BATCH: usize = 1024;
-/// Part of a second by which time stamps may be off what the samples before come to: more is a gap, or an overlap.
-const LOOSE: i64 = 10;
+/// Seconds by which time stamps may be off what the samples before come to: more is a gap, or sound that there is already.
+const LOOSE: f64 = 0.1;
+/// Seconds of silence at most that a gap is filled with.
+const LONGEST: f64 = 60.0;
+/// Seconds by which sound may lie back and count as there already; further back the clock was set anew.
+const TWICE: f64 = 10.0;
 
 /// One stream of sound on its way to another coding.
 pub(super) struct Recoder {
@@ -127,21 +131,22 @@ impl Recoder {
         Ok(())
     }
 
-    /// Fills what is missing before sound that is heard at `time` with silence. False where there is sound already.
+    /// Makes room for sound that is heard at `time`. False where there is sound already.
     fn keep_time(&mut self, time: i64) -> Result<bool, ffmpeg_next::Error> {
-        let Some(start) = self.time else {
-            self.time = Some(time);
-            return Ok(true);
-        };
-        let loose = i64::from(self.encoder.rate()) / LOOSE;
-        let missing = time - start - self.waiting.len() as i64;
-        if missing > loose {
-            for _ in 0..missing / self.batch as i64 {
-                self.waiting.write(&silence(&self.encoder, self.batch))?;
-                self.encode(self.batch)?;
+        let waiting = self.waiting.len() as i64;
+        let missing = self.time.map(|start| time - start - waiting);
+        match place(missing, f64::from(self.encoder.rate())) {
+            Place::Next => {}
+            Place::Later => {
+                for _ in 0..missing.unwrap_or(0) / self.batch as i64 {
+                    self.waiting.write(&silence(&self.encoder, self.batch))?;
+                    self.encode(self.batch)?;
+                }
             }
+            Place::Anew => self.time = Some(time - waiting),
+            Place::There => return Ok(false),
         }
-        Ok(missing >= -loose)
+        Ok(true)
     }
 
     fn resampler_of(&mut self, decoded: &frame::Audio) -> Result<&mut resampling::Context, ffmpeg_next::Error> {
@@ -177,6 +182,29 @@ impl Recoder {
         while self.encoder.receive_packet(&mut packet).is_ok() {
             self.ready.push_back(std::mem::replace(&mut packet, Packet::empty()));
         }
+    }
+}
+
+/// Where sound belongs, after the sound before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Next,
+    /// After silence.
+    Later,
+    /// At its own time, with nothing before: the first, or after very long.
+    Anew,
+    /// Where there is sound already.
+    There,
+}
+
+/// `missing` samples lie between the sound before, if there was any, and this.
+fn place(missing: Option<i64>, rate: f64) -> Place {
+    match missing.map(|samples| samples as f64 / rate) {
+        Some(seconds) if seconds > LONGEST => Place::Anew,
+        Some(seconds) if seconds > LOOSE => Place::Later,
+        Some(seconds) if (-TWICE..-LOOSE).contains(&seconds) => Place::There,
+        Some(_) => Place::Next,
+        None => Place::Anew,
     }
 }
 
@@ -298,6 +326,16 @@ impl Drop for Fifo {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn gaps_and_overlaps_have_their_place() {
+        let place = |seconds: f64| place(Some((seconds * 48_000.0) as i64), 48_000.0);
+        assert_eq!([-0.05, 0.0, 0.05].map(place), [Place::Next; 3]);
+        assert_eq!([0.5, 59.0, 61.0].map(place), [Place::Later, Place::Later, Place::Anew]);
+        // A clock that was set back by hours does not end the sound.
+        assert_eq!([-0.5, -9.0, -7200.0].map(place), [Place::There, Place::There, Place::Next]);
+        assert_eq!(super::place(None, 48_000.0), Place::Anew);
+    }
 
     #[test]
     fn a_rate_is_kept_or_raised_where_it_can_be() {
