@@ -1,7 +1,7 @@
 //! The Gram matrix of a blocked feature map, `G = F F^T / (H W)` (Gatys et al. 2016, equation 3).
 //!
-//! Only what lies on and above the diagonal is computed, but for half of the blocks on it. Pixels are taken a cache-full at a time, so that a map is read
-//! from memory once however many channels it has. Sums run in `f32` over a few hundred pixels and in `f64` beyond: the
+//! Only blocks on and above the diagonal are computed, and of those on it three quarters. Pixels are taken a cache-full at
+//! a time, so that a map is read from memory once however many channels it has. Sums run in `f32` over a few hundred pixels and in `f64` beyond: the
 //! cost is a difference of Grams, and must not drown in rounding where the two are close.
 
 use std::ops::Range;

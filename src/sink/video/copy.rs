@@ -318,19 +318,16 @@ fn add_stream(stream: &StreamMut, muxer: &mut Muxer, warnings: &mut Vec<String>)
     let (format, name) = (container.name().to_owned(), parameters.id().name());
     let held = container.holds(parameters.id()).unwrap_or(guess);
     let recoder = if held || kind != media::Type::Audio { None } else { Recoder::open(stream, container) };
-    match &recoder {
-        Some(recoder) => {
-            let new = recoder.name();
-            warnings.push(format!("the {what} ({name}) cannot be stored in {format} and {are} encoded anew ({new})"));
-        }
-        None if held => (),
-        None => {
-            if kind != media::Type::Attachment {
-                let advice = if format == "gif" { "" } else { "; .mkv holds nearly everything" };
-                warnings.push(format!("the {what} ({name}) cannot be stored in {format} and {are} left out{advice}"));
-            }
-            return Ok(None);
-        }
+    if !held && kind != media::Type::Attachment {
+        let fate = match &recoder {
+            Some(recoder) => format!("encoded anew ({})", recoder.name()),
+            None if format == "gif" => "left out".to_owned(),
+            None => "left out; .mkv holds nearly everything".to_owned(),
+        };
+        warnings.push(format!("the {what} ({name}) cannot be stored in {format} and {are} {fate}"));
+    }
+    if !held && recoder.is_none() {
+        return Ok(None);
     }
     let failed = muxer.failure();
     let mut added = match &recoder {
