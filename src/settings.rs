@@ -108,7 +108,7 @@ impl Default for Settings {
             optimizer: OptimizerKind::Adam,
             rate: 0.02,
             warm_start: WarmStart::default(),
-            temporal: 100.0,
+            temporal: 30.0,
             long_term: false,
             flow: DisSettings::for_steps(3),
             reliability: ReliabilitySettings::default(),

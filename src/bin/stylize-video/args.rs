@@ -68,7 +68,7 @@ pub struct Args {
     #[arg(long, value_name = "TAU", allow_negative_numbers = true)]
     pub tv: Option<f64>,
 
-    /// How strongly a frame is held to the one before it, carried along the motion (Ruder et al. 2016)
+    /// How strongly a frame is held to the one before it, carried along the motion (Ruder et al. 2016) [default: 30]
     #[arg(long, value_name = "GAMMA", allow_negative_numbers = true)]
     pub temporal_weight: Option<f64>,
 
