@@ -2,6 +2,8 @@
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, linalg::general_mat_mul};
 
+use crate::net::vgg::Head;
+
 /// The Gram matrix of feature maps divided by the number of positions, `F F^T / (H W)`, (C, C).
 ///
 /// The course's style matrix is `F F^T`, which grows with the picture; divided by the positions it can be compared between
@@ -31,23 +33,23 @@ pub fn course_scale(channels: usize) -> f64 {
 pub struct StyleTarget {
     /// A, the painting's Gram divided by its positions, (C, C).
     pub gram: Array2<f32>,
-    /// M = L^T L, (C, C), symmetric: what is near and what is far, where the tap has a head L; None is the identity.
+    /// M, (C, C), where the tap has a head ([`Head::metric`]); None is the identity.
     pub metric: Option<Array2<f32>>,
     /// What the squared distance is multiplied with.
     pub scale: f64,
 }
 
 impl StyleTarget {
-    /// The course's cost: `1/(4 C^2) * |G - A|^2`. `head` is L, (rank, C).
-    pub fn course(gram: Array2<f32>, head: Option<&Array2<f32>>) -> Self {
+    /// The course's cost: `1/(4 C^2) * |G - A|^2`.
+    pub fn course(gram: Array2<f32>, head: Option<&Head>) -> Self {
         let scale = course_scale(gram.nrows());
-        StyleTarget { gram, metric: head.map(metric), scale }
+        StyleTarget { gram, metric: metric(head), scale }
     }
 
     /// The distance relative to the painting's own energy, `|L (G - A) L^T|^2 / |L A L^T|^2`: it means the same at any
     /// resolution and with any network.
-    pub fn relative(gram: Array2<f32>, head: Option<&Array2<f32>>) -> Self {
-        let mut target = StyleTarget { gram, metric: head.map(metric), scale: 1.0 };
+    pub fn relative(gram: Array2<f32>, head: Option<&Head>) -> Self {
+        let mut target = StyleTarget { gram, metric: metric(head), scale: 1.0 };
         target.scale = 1.0 / target.distance(&target.gram).0.max(1e-12);
         target
     }
@@ -74,10 +76,8 @@ impl StyleTarget {
     }
 }
 
-/// `M = L^T L` of the head L, (rank, C).
-fn metric(head: &Array2<f32>) -> Array2<f32> {
-    let head = head.mapv(f64::from);
-    head.t().dot(&head).mapv(|value| value as f32)
+fn metric(head: Option<&Head>) -> Option<Array2<f32>> {
+    head.map(|head| head.metric().clone())
 }
 
 /// Value of the style cost at one layer; its gradient times `weight` is added to the cotangent. `gram` is scratch, (C, C).

@@ -21,7 +21,7 @@ use crate::{
         ops::Isa,
         prepared::Prepared,
         session::{Device, Runtime},
-        vgg::{Conv, Layer, Tap, Vgg},
+        vgg::{Conv, Head, Layer, Tap, Vgg},
     },
 };
 
@@ -265,6 +265,7 @@ fn sample() -> Vgg {
         conv("conv3_2", 32, 16),
     ];
     let head = Array2::from_shape_simple_fn((20, 32), numbers(5));
-    let taps = vec![Tap { layer: 0, lambda: 0.5, head: None }, Tap { layer: 6, lambda: 0.5, head: Some(head) }];
+    let taps =
+        vec![Tap { layer: 0, lambda: 0.5, head: None }, Tap { layer: 6, lambda: 0.5, head: Some(Head::new(head)) }];
     Vgg { name: "check".into(), mean: [0.5; 3], layers, taps, content: 5 }
 }

@@ -44,10 +44,36 @@ pub struct Tap {
     pub layer: usize,
     /// The weight lambda of this layer's style cost; over all taps they sum to one.
     pub lambda: f32,
-    /// (rank, C): the coordinates in which Grams are compared, `L (G - A) L^T`. None is the identity.
-    ///
-    /// With `F_teacher = W F` and `L^T L = W^T W` the distance is the one that the teacher would measure.
-    pub head: Option<Array2<f32>>,
+    /// The coordinates in which Grams are compared. None is the identity.
+    pub head: Option<Head>,
+}
+
+/// The coordinates in which the Grams of a layer are compared, `L (G - A) L^T`.
+///
+/// With `F_teacher = W F` and `L^T L = W^T W` the distance is the one that the teacher would measure.
+#[derive(Clone, Debug)]
+pub struct Head {
+    map: Array2<f32>,
+    metric: Array2<f32>,
+}
+
+impl Head {
+    /// `map` is L, (rank, C).
+    pub fn new(map: Array2<f32>) -> Self {
+        let precise = map.mapv(f64::from);
+        let metric = precise.t().dot(&precise).mapv(|value| value as f32);
+        Head { map, metric }
+    }
+
+    /// L, (rank, C).
+    pub fn map(&self) -> &Array2<f32> {
+        &self.map
+    }
+
+    /// M = L^T L, (C, C), symmetric: `|L D L^T|^2 = <M D M, D>` for a symmetric D.
+    pub fn metric(&self) -> &Array2<f32> {
+        &self.metric
+    }
 }
 
 /// A network and where it is tapped.
@@ -109,7 +135,7 @@ impl Vgg {
         }
         for tap in &self.taps {
             let channels = self.channels(tap.layer);
-            if tap.head.as_ref().is_some_and(|head| head.ncols() != channels || head.nrows() == 0) {
+            if tap.head.as_ref().is_some_and(|head| head.map.ncols() != channels || head.map.nrows() == 0) {
                 return wrong(format!("the head of {} must be (rank, {channels})", self.layer_name(tap.layer)));
             }
         }

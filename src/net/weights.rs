@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2, Array4, Axis};
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
-use super::vgg::{Conv, Layer, Tap, Vgg};
+use super::vgg::{Conv, Head, Layer, Tap, Vgg};
 use crate::error::{Error, Result};
 
 /// What the `format` key must say.
@@ -139,7 +139,7 @@ impl<'a> Reader<'a> {
         Ok(Conv { name: name.to_owned(), weight, bias: Array1::from_vec(bias) })
     }
 
-    fn head(&self, layer: &str) -> Result<Option<Array2<f32>>> {
+    fn head(&self, layer: &str) -> Result<Option<Head>> {
         let name = format!("{layer}.head");
         if self.tensors.tensor(&name).is_err() {
             return Ok(None);
@@ -148,7 +148,8 @@ impl<'a> Reader<'a> {
         let [rank, channels] = shape[..] else {
             return Err(self.wrong(format!("{name} has shape {shape:?}, expected (rank, channels)")));
         };
-        Ok(Some(Array2::from_shape_vec((rank, channels), values).expect("safetensors checks sizes")))
+        let map = Array2::from_shape_vec((rank, channels), values).expect("safetensors checks sizes");
+        Ok(Some(Head::new(map)))
     }
 
     /// Shape and values as f32.

@@ -92,7 +92,7 @@ impl Eye {
         }
         let shapes = tap_of_shapes(&vgg);
         let map = features.shape(vgg.taps[shapes].layer);
-        let channels = vgg.taps[shapes].head.as_ref().map_or(map.channels, Array2::nrows);
+        let channels = vgg.taps[shapes].head.as_ref().map_or(map.channels, |head| head.map().nrows());
         let empty = || Array2::zeros((channels, map.size.area()));
         let content = features.shape(vgg.content);
         Ok(Eye {
@@ -135,7 +135,7 @@ impl Eye {
         let tap = &self.vgg.taps[self.shapes];
         let (map, kept) = (self.features.map(tap.layer), if is_content { &mut self.now } else { &mut self.painted });
         match &tap.head {
-            Some(head) => general_mat_mul(1.0, head, &map, 0.0, kept),
+            Some(head) => general_mat_mul(1.0, head.map(), &map, 0.0, kept),
             None => kept.assign(&map),
         }
         if is_content {

@@ -12,7 +12,7 @@ use stylize::{
         ops::Isa,
         prepared::Prepared,
         session::{Device, Runtime},
-        vgg::{Conv, Layer, Tap, Vgg},
+        vgg::{Conv, Head, Layer, Tap, Vgg},
         weights,
     },
     optim::{Optimizer, adam::Adam},
@@ -45,7 +45,7 @@ pub(super) fn network(widths: &[usize], taps: &[(usize, usize)], content: usize)
     let mut tap = |&(layer, rank): &(usize, usize)| Tap {
         layer,
         lambda: 1.0 / taps.len() as f32,
-        head: (rank > 0).then(|| Array2::from_shape_simple_fn((rank, widths[layer]), &mut normal)),
+        head: (rank > 0).then(|| Head::new(Array2::from_shape_simple_fn((rank, widths[layer]), &mut normal))),
     };
     let taps = taps.iter().map(&mut tap).collect();
     let vgg = Vgg { name: "random".into(), mean: [0.48, 0.45, 0.4], layers, taps, content };
@@ -91,7 +91,7 @@ fn expected_gradient(vgg: &Vgg, x: &Array3<f32>, c: &Array3<f32>, targets: &[Sty
     let maps = forward(vgg, &x.mapv(f64::from));
     let mut cotangents: Vec<Option<Array3<f64>>> = maps.iter().map(|_| None).collect();
     for (tap, target) in vgg.taps.iter().zip(targets) {
-        let head = tap.head.as_ref().map(|head| head.mapv(f64::from));
+        let head = tap.head.as_ref().map(|head| head.map().mapv(f64::from));
         let (_, slope) = style(&maps[tap.layer], &target.gram.mapv(f64::from), head.as_ref(), target.scale);
         cotangents[tap.layer] = Some(slope * (WEIGHTS.style * f64::from(tap.lambda)));
     }

@@ -14,7 +14,7 @@ use stylize::{
     frame::Size,
     net::{
         session::{Device, Runtime},
-        vgg::Vgg,
+        vgg::{Head, Vgg},
         weights,
     },
 };
@@ -54,9 +54,11 @@ fn style_cost_agrees_with_f64_and_finite_differences() {
     let vgg = random_vgg(5, true);
     let f = random_picture(5, 7, 1);
     let a = cost::style::gram(matrix(&random_picture(4, 3, 9)));
-    for head in [None, Some(vgg.taps[0].head.clone().expect("heads").slice(ndarray::s![.., ..3]).to_owned())] {
+    for head in
+        [None, Some(Head::new(vgg.taps[0].head.as_ref().expect("heads").map().slice(ndarray::s![.., ..3]).to_owned()))]
+    {
         for target in [StyleTarget::course(a.clone(), head.as_ref()), StyleTarget::relative(a.clone(), head.as_ref())] {
-            let (a, head) = (a.mapv(f64::from), head.as_ref().map(|head| head.mapv(f64::from)));
+            let (a, head) = (a.mapv(f64::from), head.as_ref().map(|head| head.map().mapv(f64::from)));
             let value = |f: &Array3<f64>| style(f, &a, head.as_ref(), target.scale).0;
             let mut gradient = Array2::zeros((3, 35));
             let mut scratch = Array2::zeros((3, 3));
@@ -171,7 +173,7 @@ fn engine_against_reference(vgg: Vgg, size: Size, units: Units) -> f64 {
     for (index, (tap, target)) in vgg.taps.iter().zip(&targets).enumerate() {
         let a = gram(&forward(&vgg, &f64s(&s))[tap.layer]);
         assert!(relative_l2(&target.gram, &a) < 1e-5, "Gram of tap {index}");
-        let head = tap.head.as_ref().map(|head| head.mapv(f64::from));
+        let head = tap.head.as_ref().map(|head| head.map().mapv(f64::from));
         let (value, slope) = style(&maps[tap.layer], &a, head.as_ref(), target.scale);
         assert!((losses.style_layers[index] / value - 1.0).abs() < 1e-4, "style at tap {index}");
         total += weights.style * f64::from(tap.lambda) * value;

@@ -1,7 +1,7 @@
 //! An independent reference in f64: forward pass, costs and their gradient, written as loops over the definitions.
 
 use ndarray::{Array1, Array2, Array3, Array4};
-use stylize::net::vgg::{Conv, Layer, Tap, Vgg};
+use stylize::net::vgg::{Conv, Head, Layer, Tap, Vgg};
 
 /// A small network with random weights and odd widths: pools, two taps on the way, heads of less than full rank.
 pub fn random_vgg(seed: u64, heads: bool) -> Vgg {
@@ -26,7 +26,7 @@ pub fn random_vgg(seed: u64, heads: bool) -> Vgg {
     let mut tap = |layer, lambda, rank, channels| Tap {
         layer,
         lambda,
-        head: heads.then(|| Array2::from_shape_simple_fn((rank, channels), &mut normal)),
+        head: heads.then(|| Head::new(Array2::from_shape_simple_fn((rank, channels), &mut normal))),
     };
     let taps = vec![tap(0, 0.5, 3, 4), tap(3, 0.2, 7, 7), tap(5, 0.3, 2, 6)];
     Vgg { name: "random".into(), mean: [0.48, 0.45, 0.4], layers, taps, content: 3 }

@@ -96,7 +96,7 @@ pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<End> {
     Ok(if report.stopped { End::Stopped } else { End::Complete })
 }
 
-/// Nothing of the frame belongs into a debug view.
+/// What makes the output of the paint; nothing of the frame belongs into a debug view.
 fn compositor(args: &Args, settings: &Settings) -> Compositor {
     let shows_paint = args.debug_view.is_none();
     let mut compositor = Compositor::new(if shows_paint { settings.detail } else { 0.0 });

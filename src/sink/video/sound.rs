@@ -29,7 +29,7 @@ const LOOSE: f64 = 0.1;
 /// Seconds of silence at most that a gap is filled with.
 const LONGEST: f64 = 60.0;
 /// Seconds by which sound may lie back and count as there already; further back the clock was set anew.
-const TWICE: f64 = 10.0;
+const OVERLAP: f64 = 10.0;
 
 /// One stream of sound on its way to another coding.
 pub(super) struct Recoder {
@@ -202,7 +202,7 @@ fn place(missing: Option<i64>, rate: f64) -> Place {
     match missing.map(|samples| samples as f64 / rate) {
         Some(seconds) if seconds > LONGEST => Place::Anew,
         Some(seconds) if seconds > LOOSE => Place::Later,
-        Some(seconds) if (-TWICE..-LOOSE).contains(&seconds) => Place::There,
+        Some(seconds) if (-OVERLAP..-LOOSE).contains(&seconds) => Place::There,
         Some(_) => Place::Next,
         None => Place::Anew,
     }
