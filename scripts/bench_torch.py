@@ -25,14 +25,14 @@ def load(path):
 class Objective(torch.nn.Module):
     """alpha J_content + beta J_style of models/FORMAT.md, relative units."""
 
-    def __init__(self, path, channels_last):
+    def __init__(self, path, channels_last, device):
         super().__init__()
         meta, tensors = load(path)
         form = torch.channels_last if channels_last else torch.contiguous_format
         self.layers, self.taps, self.content = meta["layers"], meta["taps"], meta["content"]["layer"]
         self.bgr, self.scale = meta["input"]["order"] == "bgr", meta["input"]["scale"]
-        self.mean = torch.tensor(meta["input"]["mean"]).view(1, 3, 1, 1)
-        self.tensors = {k: t.contiguous(memory_format=form) if t.dim() == 4 else t for k, t in tensors.items()}
+        self.mean = torch.tensor(meta["input"]["mean"], device=device).view(1, 3, 1, 1)
+        self.tensors = {k: (t.contiguous(memory_format=form) if t.dim() == 4 else t).to(device) for k, t in tensors.items()}
         wanted = {tap["layer"] for tap in self.taps} | {self.content}
         self.depth = 1 + max(i for i, layer in enumerate(self.layers) if layer in wanted)
 
@@ -71,10 +71,10 @@ class Objective(torch.nn.Module):
         return (d * d).sum() / self.p_energy + 30.0 * style
 
 
-def measure(path, width, height, mode, steps):
+def measure(path, width, height, mode, steps, device):
     torch.manual_seed(1)
-    objective = Objective(path, mode == "channels_last")
-    style, content, x = (torch.rand(1, 3, height, width) for _ in range(3))
+    objective = Objective(path, mode == "channels_last", device)
+    style, content, x = (torch.rand(1, 3, height, width).to(device) for _ in range(3))
     objective.target(style, content)
     value = torch.compile(objective) if mode == "compiled" else objective
     x.requires_grad_(True)
@@ -88,6 +88,8 @@ def measure(path, width, height, mode, steps):
         adam.step()
         with torch.no_grad():
             x.clamp_(0, 1)
+        if device == "cuda":
+            torch.cuda.synchronize()
         if step >= 3:
             times.append(1e3 * (time.perf_counter() - begin))
     return min(times), statistics.median(times), loss.item()
@@ -99,14 +101,18 @@ def main():
     parser.add_argument("size", help="WIDTHxHEIGHT")
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--tf32", action="store_true", help="products with ten bits of mantissa on a GPU (convolutions and others)")
     parser.add_argument("--modes", default="eager,channels_last,compiled")
     a = parser.parse_args()
     if a.threads:
         torch.set_num_threads(a.threads)
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = a.tf32
     width, height = map(int, a.size.split("x"))
     for mode in a.modes.split(","):
         try:
-            best, median, loss = measure(a.network, width, height, mode, a.steps)
+            best, median, loss = measure(a.network, width, height, mode, a.steps, a.device)
             print(f"torch-{mode} {a.network} {a.size} {best:.2f} {median:.2f} {loss:.6g}", flush=True)
         except Exception as error:  # torch.compile needs a C++ compiler, and more
             print(f"torch-{mode} {a.network} {a.size}: does not work here: {error}".splitlines()[0], file=sys.stderr)

@@ -9,7 +9,7 @@ import torch
 
 
 class Muon:
-    def __init__(self, net, names, momentum=0.95, damping=0.1, every=10):
+    def __init__(self, net, names, momentum=0.95, damping=0.1, every=20):
         self.net, self.names, self.momentum, self.damping, self.every = net, names, momentum, damping, every
         self.m = {k: torch.zeros_like(net.convs[k].weight) for k in names}
         self.mean, self.cov, self.root, self.t = {}, {}, {}, 0
@@ -33,20 +33,26 @@ class Muon:
             mean, cov = self.mean[name].lerp(mean, 0.1), self.cov[name].lerp(cov, 0.1)
         self.mean[name], self.cov[name] = mean, cov
         # In double precision: channels that are dead in a batch give repeated eigenvalues, on which the single one may not converge.
-        e, v = torch.linalg.eigh((cov / cov.diagonal().mean()).double())
-        self.root[name] = ((v * (e.clamp_min(0) + self.damping).rsqrt()) @ v.T).float()
+        # On the CPU: a GPU takes longer for one matrix of this size.
+        e, v = torch.linalg.eigh((cov / cov.diagonal().mean()).double().cpu())
+        self.root[name] = ((v * (e.clamp_min(0) + self.damping).rsqrt()) @ v.T).float().to(x.device)
 
     @torch.no_grad()
     def step(self, lr):
         self.net.watch = None
+        alike = {}  # by shape: matrices of one shape are made orthogonal in one go
         for k in self.names:
-            conv, mean, root = self.net.convs[k], self.mean[k], self.root[k]
-            g = conv.weight.grad - conv.bias.grad.view(-1, 1, 1, 1) * mean.view(1, -1, 1, 1)
+            conv = self.net.convs[k]
+            g = conv.weight.grad - conv.bias.grad.view(-1, 1, 1, 1) * self.mean[k].view(1, -1, 1, 1)
             self.m[k].lerp_(g, 1 - self.momentum)
-            g = torch.einsum("oikl,ij->ojkl", g.lerp(self.m[k], self.momentum), root)
-            d = torch.einsum("oikl,ij->ojkl", orthogonal(g.flatten(1)).view_as(g), root) * -lr
-            conv.weight.add_(d)
-            conv.bias.sub_(d.sum((2, 3)) @ mean)
+            g = torch.einsum("oikl,ij->ojkl", g.lerp(self.m[k], self.momentum), self.root[k])
+            alike.setdefault(g.shape, []).append((k, g))
+        for shape, gradients in alike.items():
+            directions = orthogonal(torch.stack([g.flatten(1) for _, g in gradients]))
+            for (k, _), d in zip(gradients, directions):
+                d = torch.einsum("oikl,ij->ojkl", d.view(shape), self.root[k]) * -lr
+                self.net.convs[k].weight.add_(d)
+                self.net.convs[k].bias.sub_(d.sum((2, 3)) @ self.mean[k])
 
     def state_dict(self):
         return {"m": self.m, "mean": self.mean, "cov": self.cov, "root": self.root}
@@ -56,10 +62,11 @@ class Muon:
 
 
 def orthogonal(x):
-    x = x / (x.norm() + 1e-12)
-    wide = x.shape[0] <= x.shape[1]
-    x = x if wide else x.T
+    """The nearest matrices with orthonormal rows (or columns), nearly: x is (n, rows, columns)."""
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-12)
+    wide = x.shape[1] <= x.shape[2]
+    x = x if wide else x.mT
     for _ in range(5):
-        g = x @ x.T
+        g = x @ x.mT
         x = 3.4445 * x + (-4.7750 * g + 2.0315 * g @ g) @ x
-    return x if wide else x.T
+    return x if wide else x.mT

@@ -11,7 +11,14 @@ from .objective import Moments, gram, rows
 WIDTHS = {
     "tiny": [[16], [32], [64, 64], [96, 96], [96]],
     "compact": [[16], [32], [64, 96], [128, 128, 128], [128, 128, 128]],
-    "plus": [[32], [64, 64], [96, 96], [128, 128], [128, 128]],
+    "plus": [[32], [64, 64], [96, 96], [128, 128, 128], [112, 112, 112]],
+}
+# Weights of the style costs by tap: their sum, and the share of each. The deep taps, where a student errs most, weigh less: they hold
+# what is painted to errors. The sum sets the balance with the content cost.
+LAMBDA = {
+    "tiny": (1.0, [2.0, 1.5, 1.2, 1.0, 0.4]),
+    "compact": (0.95, [2.0, 1.5, 1.2, 1.0, 0.4]),
+    "plus": (1.4, [2.0, 1.5, 1.2, 1.0, 0.5]),
 }
 SCALE = 100.0  # the teacher's input divided by this, so that activations are near 1: same zero padding, same filters
 
@@ -21,7 +28,9 @@ def build(name, widths=None):
     for i, stage in enumerate(widths or WIDTHS[name], 1):
         layers += (["pool"] if i > 1 else []) + [(f"conv{i}_{j}", c) for j, c in enumerate(stage, 1)]
         taps.append(f"conv{i}_{len(stage)}")
-    return nets.Net(layers, {t: 0.2 for t in taps}, "conv4_1", "bgr", 255.0 / SCALE,
+    balance, shares = LAMBDA[name]
+    weights = [round(balance * share / sum(shares), 4) for share in shares]
+    return nets.Net(layers, dict(zip(taps, weights)), "conv4_1", "bgr", 255.0 / SCALE,
                     [m / SCALE for m in nets.CAFFE_MEAN], name)
 
 
@@ -104,11 +113,11 @@ class Student(nn.Module):
         """Heads of the file: L with L^T L = W^T W, largest entry 1 (the objective does not see the scale)."""
         out = {}
         for k, w in self.w.items():
-            m = (w.T @ w).detach().double()
+            m = (w.T @ w).detach().double().cpu()
             e, v = torch.linalg.eigh(m)
-            keep = e > 1e-7 * e[-1]
+            keep = e > 1e-4 * e[-1]
             h = (v[:, keep] * e[keep].sqrt()).T.flip(0)
-            out[k] = (h / h.abs().max()).float()
+            out[k] = (h / h.abs().max()).float().to(w.device)
         return out
 
     def runnable(self):

@@ -10,6 +10,10 @@ use crate::{
     frame::Size,
 };
 
+/// What the lambdas of a network may sum to. At 1 a style cost weighs as much beside the content cost as in VGG-19; a network whose
+/// content cost says more or less than VGG-19's sets the balance right with the sum.
+pub const BALANCE: std::ops::RangeInclusive<f32> = 0.5..=2.0;
+
 /// A convolution 3x3, zero padding 1, stride 1, followed by ReLU.
 #[derive(Clone, Debug)]
 pub struct Conv {
@@ -42,7 +46,7 @@ pub enum Layer {
 pub struct Tap {
     /// Index into [`Vgg::layers`]; a convolution.
     pub layer: usize,
-    /// The weight lambda of this layer's style cost; over all taps they sum to one.
+    /// The weight lambda of this layer's style cost; over all taps they sum to about one ([`BALANCE`]).
     pub lambda: f32,
     /// The coordinates in which Grams are compared. None is the identity.
     pub head: Option<Head>,
@@ -105,7 +109,7 @@ impl MapShape {
 }
 
 impl Vgg {
-    /// Channels that agree from layer to layer, taps on convolutions in order, lambdas that sum to one.
+    /// Channels that agree from layer to layer, taps on convolutions in order, lambdas that sum to about one ([`BALANCE`]).
     pub fn validate(&self) -> Result<()> {
         let wrong = |reason: String| Err(Error::Weights { name: self.name.clone(), reason });
         let mut channels = 3;
@@ -140,8 +144,12 @@ impl Vgg {
             }
         }
         let sum: f32 = self.taps.iter().map(|tap| tap.lambda).sum();
-        if (sum - 1.0).abs() > 1e-3 || self.taps.iter().any(|tap| tap.lambda < 0.0) || sum.is_nan() {
-            return wrong(format!("the lambdas of its taps sum to {sum}; expected 1, none negative"));
+        if !BALANCE.contains(&sum) || self.taps.iter().any(|tap| tap.lambda < 0.0) {
+            return wrong(format!(
+                "the lambdas of its taps sum to {sum}; expected about 1 ({} to {}), none negative",
+                BALANCE.start(),
+                BALANCE.end()
+            ));
         }
         Ok(())
     }
