@@ -104,7 +104,7 @@ impl Default for Settings {
             first_steps: 100,
             passes: 1,
             balance: Balance::Strength(0.5),
-            tv: 11.0,
+            tv: 7.0,
             optimizer: OptimizerKind::Adam,
             rate: 0.02,
             warm_start: WarmStart::default(),

@@ -4,8 +4,9 @@
 //! pixels wide, along its borders. On a canvas that is larger than the frame it falls on the margin. There the frame is
 //! continued by its mirror image, and what was seen of its motion by that of the nearest pixel.
 //!
-//! Not in the papers; of 60 steps alone the paint of the outermost pixel is 1.4 times as strong as inside without a margin and as
-//! strong as inside with it, and the step from there to the next pixel 2.9 times as large and 1.4 times.
+//! Not in the papers. Of a first picture's 100 steps (`compact`, 320x180, two clips and two paintings) the paint of the outermost pixel
+//! is 1.2 to 1.5 times as strong as inside with a margin of 4 pixels, a dark line where a painting has a dark edge, and 0.9 to 1.0 times
+//! with 8.
 
 use ndarray::{Array3, ArrayView3, Axis, s};
 
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// Pixels on each side: even, so that the first pooling falls on the frame as it would without.
-const MARGIN: usize = 4;
+const MARGIN: usize = 8;
 
 /// The size of the canvas for a frame of this size.
 pub(super) const fn around(frame: Size) -> Size {
