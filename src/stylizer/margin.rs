@@ -118,19 +118,26 @@ fn extend(plane: &[f32], size: Size, canvas: &mut [f32]) {
 mod tests {
     use super::*;
 
-    const SIZE: Size = Size::new(7, 6);
+    const SIZE: Size = Size::new(10, 9);
+
+    fn values(parts: &[&[u16]]) -> Vec<f32> {
+        parts.concat().into_iter().map(f32::from).collect()
+    }
 
     #[test]
     fn a_frame_is_mirrored_at_its_outermost_pixels() {
-        let frame = Array3::from_shape_fn((3, 6, 7), |(c, y, x)| (100 * c + 10 * y + x) as f32);
+        let frame = Array3::from_shape_fn((3, 9, 10), |(c, y, x)| (100 * c + 10 * y + x) as f32);
         let mut canvas = tensor::zeros(around(SIZE));
         mirror(frame.view(), &mut canvas);
         assert_eq!(within(&canvas), frame);
         let row: Vec<f32> = canvas.slice(s![0, MARGIN, ..]).to_vec();
-        assert_eq!(row, [4., 3., 2., 1., 0., 1., 2., 3., 4., 5., 6., 5., 4., 3., 2.]);
+        let there = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+        assert_eq!(row, values(&[&[8, 7, 6, 5, 4, 3, 2, 1], &there, &[8, 7, 6, 5, 4, 3, 2, 1]]));
         let column: Vec<f32> = canvas.slice(s![1, .., MARGIN]).to_vec();
-        assert_eq!(column, [140., 130., 120., 110., 100., 110., 120., 130., 140., 150., 140., 130., 120., 110.]);
-        assert_eq!(canvas[[2, 0, 0]], frame[[2, 4, 4]]);
+        let there = [100, 110, 120, 130, 140, 150, 160, 170, 180];
+        let (above, below) = ([180, 170, 160, 150, 140, 130, 120, 110], [170, 160, 150, 140, 130, 120, 110, 100]);
+        assert_eq!(column, values(&[&above, &there, &below]));
+        assert_eq!(canvas[[2, 0, 0]], frame[[2, 8, 8]]);
     }
 
     #[test]
@@ -138,19 +145,20 @@ mod tests {
         let frame = Array3::from_shape_fn((3, 1, 2), |(_, _, x)| x as f32);
         let mut canvas = tensor::zeros(around(Size::new(2, 1)));
         mirror(frame.view(), &mut canvas);
-        assert_eq!(canvas.slice(s![0, 0, ..]).to_vec(), [1., 1., 1., 1., 0., 1., 0., 0., 0., 0.]);
+        assert_eq!(canvas.slice(s![0, 0, ..]).to_vec(), values(&[&[1; MARGIN], &[0, 1], &[0; MARGIN]]));
     }
 
     #[test]
     fn motion_goes_on_around_the_frame() {
         let mut backward = FlowField::new(SIZE);
-        backward.u.iter_mut().enumerate().for_each(|(i, u)| *u = (i % 7) as f32);
+        backward.u.iter_mut().enumerate().for_each(|(i, u)| *u = (i % SIZE.width) as f32);
         let (frame, plane) = (vec![0.5; 3 * SIZE.area()], vec![0.25; SIZE.area()]);
         let seen = Seen { frame: &frame, backward: &backward, mask: &plane, still: &plane, cut: false };
         let mut surroundings = Surroundings::new(SIZE);
         let seen = surroundings.of(&seen);
         assert_eq!(seen.backward.size, around(SIZE));
-        assert_eq!(seen.backward.u[..15], [0., 0., 0., 0., 0., 1., 2., 3., 4., 5., 6., 6., 6., 6., 6.]);
+        let row = values(&[&[0; MARGIN], &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9], &[9; MARGIN]]);
+        assert_eq!(seen.backward.u[..row.len()], row);
         assert!(seen.mask.iter().chain(seen.still).all(|value| *value == 0.25));
         assert_eq!(seen.frame.len(), 3 * around(SIZE).area());
     }
