@@ -239,13 +239,13 @@ fn steps_can_be_looked_into() {
     let look = ["--profile", "trace.json", "--dump-graph", "step.onnx", "--device", "cpu"];
     // The files are named after the canvas: the frame, 64x36, and its margin.
     folder.paint(&[&["in.mp4", "out.mp4", "--duration", "0.1"], &look[..]].concat());
-    assert_eq!(folder.names(), ["in.mp4", "out.mp4", "step-72x44.onnx", "trace-72x44.json"]);
-    let trace = fs::read_to_string(folder.path("trace-72x44.json")).unwrap();
+    assert_eq!(folder.names(), ["in.mp4", "out.mp4", "step-80x52.onnx", "trace-80x52.json"]);
+    let trace = fs::read_to_string(folder.path("trace-80x52.json")).unwrap();
     let events: serde_json::Value = serde_json::from_str(&trace).expect("JSON");
     let named = |name: &str| events.as_array().expect("events").iter().filter(|event| event["name"] == name).count();
     // Steps in full: two for the first frame, none and one for the two others.
     assert_eq!(named("model_run"), 3);
-    let graph = fs::read(folder.path("step-72x44.onnx")).unwrap();
+    let graph = fs::read(folder.path("step-80x52.onnx")).unwrap();
     for name in ["gradient", "style_value4", "content_value"] {
         assert!(graph.windows(name.len()).any(|bytes| bytes == name.as_bytes()), "no {name} in the graph");
     }
