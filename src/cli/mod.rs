@@ -147,7 +147,7 @@ impl NetworkArgs {
 #[derive(Args, Clone, Debug)]
 pub struct InspectArgs {
     /// Write ONNX Runtime's own profile of the steps (Chrome's trace format), a file for each picture size, its margin
-    /// included: trace.json becomes trace-328x188.json
+    /// included: trace.json becomes trace-336x196.json
     #[arg(long, value_name = "FILE")]
     pub profile: Option<PathBuf>,
 
