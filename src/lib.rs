@@ -30,7 +30,8 @@
 //! - [`tensor`]: converts between RGB8 rows and planes, and resamples pictures. (Luma for motion is made and reduced in
 //!   [`motion`], a decoder's own formats are converted in [`source`].)
 //! - [`reads`]: the files that a run reads, which nothing may replace.
-//! - [`settings`], [`embedded`] networks and style, [`cli`]: what the programs share of their command lines; [`machine`]: what it has.
+//! - [`settings`], [`embedded`] networks and style, [`cli`]: what the programs share of their command lines; [`machine`]: what it has;
+//!   [`threads`]: work shared among its cores.
 //!
 //! Tensors are (n, c, h, w) or (c, h, w), RGB, 0..1.
 
@@ -60,6 +61,7 @@ pub mod sink;
 pub mod source;
 pub mod stylizer;
 pub mod tensor;
+pub mod threads;
 pub mod warm_start;
 
 pub use error::{Error, Result};

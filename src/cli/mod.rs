@@ -77,7 +77,7 @@ pub struct NetworkArgs {
     #[arg(long, value_enum, default_value_t = PrecisionArg::Tf32)]
     pub precision: PrecisionArg,
 
-    /// Threads for the network; 0 for one each core
+    /// Threads for the network and for motion; 0 for one each core
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub threads: usize,
 }

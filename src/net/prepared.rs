@@ -1,9 +1,10 @@
 //! A network in the form that the kernels of [`super::ops`] want, shared by all graphs that run it.
 
 use super::{
-    ops::{Conv3x3, FirstConv, Isa, LANES, LastConv, Machine, Scratch, Workers},
+    ops::{Conv3x3, FirstConv, Isa, LANES, LastConv, Machine, Scratch},
     vgg::{Conv, Layer, Vgg},
 };
+use crate::threads::Workers;
 
 /// The convolutions of a network, prepared for both directions, with what they run on.
 ///
@@ -55,7 +56,7 @@ impl Prepared {
             (forward, backward)
         });
         let others = forward.into_iter().zip(backward).map(|(f, b)| f.zip(b)).collect();
-        Prepared { isa, workers: Workers::new(threads), scratch: Scratch::new(threads), first, others }
+        Prepared { isa, workers: Workers::new("step", threads), scratch: Scratch::new(threads), first, others }
     }
 
     /// What the kernels run on.

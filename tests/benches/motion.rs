@@ -25,9 +25,10 @@ fn texture(size: Size, u: f32, v: f32) -> Plane {
     Plane::from_vec(size, (0..size.area()).map(at).collect())
 }
 
-#[divan::bench(args = ["fast", "good"])]
-fn flow_both_ways(bencher: Bencher, preset: &str) {
+#[divan::bench(args = ["fast", "good"], consts = [1, 2])]
+fn flow_both_ways<const THREADS: usize>(bencher: Bencher, preset: &str) {
     let settings = if preset == "fast" { DisSettings::FAST } else { DisSettings::GOOD };
+    let settings = DisSettings { threads: THREADS, ..settings };
     let (first, second) = (texture(SIZE, 0.0, 0.0), texture(SIZE, 3.3, 1.2));
     let mut flow = DisFlow::new(SIZE, settings);
     bencher.bench_local(|| {

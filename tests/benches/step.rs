@@ -15,13 +15,14 @@ use stylize::{
         inspect::Inspection,
         ops::{
             Activations, Aligned, Conv3x3, Factors, FeatureShape, FirstConv, Gradient, Isa, LastConv, Machine, Scratch,
-            Serial, StyleTarget as KernelTarget, Tap, Terms, Upstream, View,
+            StyleTarget as KernelTarget, Tap, Terms, Upstream, View,
         },
         session::{Device, Runtime, data_folder},
         vgg::{Layer, Vgg},
         weights,
     },
     optim::{Optimizer, adam::Adam},
+    threads::Serial,
 };
 
 fn main() {

@@ -127,7 +127,7 @@ impl Args {
             steps: self.steps.unwrap_or(1),
             step_every: self.step_every.unwrap_or(if self.steps.is_some() { 1 } else { 2 }),
             first_steps: FIRST_STEPS,
-            flow: DisSettings::FAST,
+            flow: DisSettings { threads: self.network.threads, ..DisSettings::FAST },
             balance: self.balance.balance(Balance::Strength(0.5)),
             detail: self.detail.unwrap_or(defaults.detail),
             rate: self.rate.unwrap_or(defaults.rate),

@@ -217,7 +217,7 @@ impl Args {
             size: self.size.unwrap_or(preset.size),
             steps,
             step_every: self.step_every.unwrap_or(preset.step_every),
-            flow: DisSettings::for_steps(steps),
+            flow: DisSettings { threads: self.network.threads, ..DisSettings::for_steps(steps) },
             first_steps: self.first_steps.unwrap_or(preset.first_steps),
             long_term: self.long_term || preset.long_term,
             warm_start: self.warm_start.map_or(preset.warm_start, WarmStartArg::setting),

@@ -2,11 +2,15 @@
 //! matches where that patch says it went (Kroeger et al., equation 3).
 
 use super::{
-    FlowField,
-    patch::{self, Grid, SIDE},
+    Job,
+    patch::{self, SIDE},
     pyramid::{Level, PAD},
+    search::Grid,
 };
-use crate::dispatch::wide;
+use crate::{
+    dispatch::wide,
+    threads::{Parallel, bands, each},
+};
 
 /// Sums on the level's canvas: of the weights, and of the weighted displacements.
 pub struct Dense {
@@ -20,30 +24,56 @@ impl Dense {
         let canvas = || vec![0.0; level.image.len()];
         Dense { weight: canvas(), u: canvas(), v: canvas() }
     }
+}
 
-    pub fn spread(&mut self, a: &Level, b: &Level, grid: &Grid, flow: &mut FlowField) {
-        spread(self, a, b, grid, flow);
-    }
+/// Rows of one field, from `first` on.
+struct Band<'a> {
+    a: &'a Level,
+    b: &'a Level,
+    grid: &'a Grid,
+    first: usize,
+    /// Rows of the canvas: weight, u, v.
+    sums: [&'a mut [f32]; 3],
+    /// The flow there: u, v.
+    flow: [&'a mut [f32]; 2],
+}
+
+/// Replaces the flow with what the patches found, in bands of rows between the cuts.
+pub fn spread(threads: &dyn Parallel, jobs: &mut [Job], cuts: &[usize]) {
+    let pieces = jobs.iter_mut().flat_map(|job| {
+        let (a, b, step) = (job.a, job.b, &mut *job.step);
+        let (grid, Dense { weight, u, v }, flow) = (&step.grid, &mut step.dense, &mut step.flow);
+        let sums = bands([weight, u, v].map(|plane| &mut plane[PAD * a.stride..]), a.stride, cuts);
+        let flow = bands([&mut flow.u[..], &mut flow.v[..]], flow.size.width, cuts);
+        let rows = cuts.iter().zip(sums.zip(flow));
+        rows.map(move |(&first, (sums, flow))| Band { a, b, grid, first, sums, flow })
+    });
+    each(threads, pieces, |mut band| fill(&mut band));
 }
 
 wide! {
-    fn spread(dense: &mut Dense, a: &Level, b: &Level, grid: &Grid, flow: &mut FlowField) {
-        dense.weight.fill(0.0);
-        dense.u.fill(0.0);
-        dense.v.fill(0.0);
-        for (j, &y) in grid.ys.iter().enumerate() {
-            for (i, &x) in grid.xs.iter().enumerate() {
-                let index = j * grid.xs.len() + i;
-                add(dense, a, b, (x, y), (grid.u[index], grid.v[index]));
+    fn fill(band: &mut Band) {
+        let (stride, width) = (band.a.stride, band.a.size.width);
+        for sum in &mut band.sums {
+            sum.fill(0.0);
+        }
+        let end = band.first + band.sums[0].len() / stride;
+        for (row, &y) in band.grid.ys.iter().enumerate() {
+            // Of a patch, the rows that lie in the band.
+            let rows = band.first.max(y)..end.min(y + SIDE);
+            if rows.is_empty() {
+                continue;
+            }
+            for (column, &x) in band.grid.xs.iter().enumerate() {
+                add(band, x, y, band.grid.place(row, column), rows.clone());
             }
         }
-        let width = flow.size.width;
-        for y in 0..flow.size.height {
-            let start = (y + PAD) * a.stride + PAD;
-            let weight = &dense.weight[start..start + width];
-            let (u, v) = (&dense.u[start..start + width], &dense.v[start..start + width]);
-            let out_u = &mut flow.u[y * width..(y + 1) * width];
-            let out_v = &mut flow.v[y * width..(y + 1) * width];
+        let [weight, u, v] = &band.sums;
+        let [out_u, out_v] = &mut band.flow;
+        let canvas = weight.chunks_exact(stride).zip(u.chunks_exact(stride).zip(v.chunks_exact(stride)));
+        let out = out_u.chunks_exact_mut(width).zip(out_v.chunks_exact_mut(width));
+        for ((weight, (u, v)), (out_u, out_v)) in canvas.zip(out) {
+            let (weight, u, v) = (&weight[PAD..PAD + width], &u[PAD..PAD + width], &v[PAD..PAD + width]);
             for x in 0..width {
                 let scale = 1.0 / weight[x];
                 out_u[x] = u[x] * scale;
@@ -54,15 +84,15 @@ wide! {
 }
 
 #[inline(always)]
-fn add(dense: &mut Dense, a: &Level, b: &Level, at: (usize, usize), (u, v): (f32, f32)) {
-    let (to, weights) = patch::place(b, at.0, at.1, u, v);
-    let from = a.at(at.0, at.1);
-    for j in 0..SIDE {
-        let there = patch::sample(b, to + j * b.stride, weights);
-        let range = from + j * a.stride..from + j * a.stride + SIDE;
-        let here = &a.image[range.clone()];
-        let (sum, sum_u) = (&mut dense.weight[range.clone()], &mut dense.u[range.clone()]);
-        let sum_v = &mut dense.v[range];
+fn add(band: &mut Band, x: usize, y: usize, (u, v): (f32, f32), rows: std::ops::Range<usize>) {
+    let Band { a, b, first, sums: [weights, sums_u, sums_v], .. } = band;
+    let (to, between) = patch::place(b, x, y, u, v);
+    for row in rows {
+        let there = patch::sample(b, to + (row - y) * b.stride, between);
+        let here = &a.image[a.at(x, row)..][..SIDE];
+        let start = (row - *first) * a.stride + PAD + x;
+        let (sum, sum_u) = (&mut weights[start..start + SIDE], &mut sums_u[start..start + SIDE]);
+        let sum_v = &mut sums_v[start..start + SIDE];
         for i in 0..SIDE {
             let weight = 1.0 / (there[i] - here[i]).abs().max(1.0);
             sum[i] += weight;

@@ -2,19 +2,26 @@
 //! Search", ECCV 2016, both directions at once.
 //!
 //! From the coarsest level of a luma pyramid to the finest: patches on a grid are searched (`patch`), spread over the
-//! pixels they cover (`densify`) and smoothed along what the picture says (`refine`).
+//! pixels they cover (`densify`) and smoothed along what the picture says (`refine`). Threads share the work on large levels and have
+//! a direction each on small ones; how many there are does not change a bit of the result.
 
 mod densify;
 mod patch;
 mod pyramid;
 mod refine;
+mod search;
 
-use self::{densify::Dense, patch::Grid, pyramid::Pyramid, refine::Refine};
+use self::{
+    densify::{Dense, spread},
+    pyramid::{Level, Pyramid},
+    refine::{Refine, refine},
+    search::{Grid, search},
+};
 use crate::{
-    beside::beside,
     error::Result,
     frame::Size,
     motion::{Plane, scale::enlarge_flow},
+    threads::{Parallel, Serial, Workers, each, share},
 };
 
 /// Where each pixel went: `(u, v)` to the right and down, in pixels, `height * width` values each.
@@ -72,7 +79,7 @@ pub struct DisSettings {
     pub refine_rounds: usize,
     /// Sweeps of successive over-relaxation in each round.
     pub refine_sweeps: usize,
-    /// 1, or 2 for a thread for each direction.
+    /// Threads that share the work, the caller's included; 0 for one for each core. More than 16 do not help.
     pub threads: usize,
 }
 
@@ -88,7 +95,7 @@ impl DisSettings {
         search_steps: 5,
         refine_rounds: 3,
         refine_sweeps: 8,
-        threads: 2,
+        threads: 0,
     };
     /// For paint that is shown once and not painted on.
     pub const COARSE: DisSettings =
@@ -103,7 +110,7 @@ impl DisSettings {
         search_steps: 8,
         refine_rounds: 5,
         refine_sweeps: 10,
-        threads: 2,
+        threads: 0,
     };
 
     /// As careful as so many optimizer steps a frame can afford.
@@ -118,14 +125,32 @@ struct Step {
     dense: Dense,
     refine: Refine,
     flow: FlowField,
+    /// A row of the coarser field, enlarged.
+    row: Vec<f32>,
+}
+
+/// What is done at one level of one direction.
+struct Job<'a> {
+    step: &'a mut Step,
+    a: &'a Level,
+    b: &'a Level,
+    /// The flow at the next coarser level, if there is one.
+    coarser: Option<&'a FlowField>,
 }
 
 /// One direction: its levels, the finest first.
 struct Direction {
     steps: Vec<Step>,
-    settings: DisSettings,
-    /// A row of the enlarged field.
-    row: Vec<f32>,
+    /// The pyramids' level that is the finest.
+    finest: usize,
+}
+
+/// A direction on its way: from the first pyramid to the second, and where the flow goes.
+struct Journey<'a> {
+    direction: &'a mut Direction,
+    from: &'a Pyramid,
+    to: &'a Pyramid,
+    result: &'a mut FlowField,
 }
 
 /// Dense inverse search. All buffers are allocated when it is made.
@@ -135,7 +160,11 @@ pub struct DisFlow {
     pyramids: [Pyramid; 2],
     directions: [Direction; 2],
     pair: FlowPair,
+    workers: Workers,
 }
+
+/// More threads would be at work on bands too small.
+const MOST_THREADS: usize = 16;
 
 impl DisFlow {
     /// For planes of this size.
@@ -146,94 +175,120 @@ impl DisFlow {
         let shorter = size.width.min(size.height) as f32 / patch::SIDE as f32;
         let coarsest = (longer.log2() + 0.5).min(shorter.log2()).max(0.0) as usize;
         let pyramid = Pyramid::new(size, coarsest + 1);
-        let directions = [settings.finest_forward, settings.finest].map(|finest| {
-            let finest = finest.min(coarsest);
-            let finest_search = settings.finest_search.clamp(finest, coarsest);
-            Direction::new(&pyramid, DisSettings { finest, finest_search, ..settings })
-        });
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = if settings.threads == 0 { cores() } else { settings.threads }.min(MOST_THREADS);
+        let directions = [settings.finest_forward, settings.finest]
+            .map(|finest| Direction::new(&pyramid, finest.min(coarsest), settings.stride, threads));
         let finest = settings.finest.min(settings.finest_forward).min(coarsest);
-        let settings = DisSettings { finest, ..settings };
+        let settings =
+            DisSettings { finest, finest_search: settings.finest_search.clamp(finest, coarsest), ..settings };
         let pair = FlowPair { forward: FlowField::new(size), backward: FlowField::new(size) };
-        DisFlow { size, settings, pyramids: [pyramid.clone(), pyramid], directions, pair }
+        let (pyramids, workers) = ([pyramid.clone(), pyramid], Workers::new("motion", threads));
+        DisFlow { size, settings, pyramids, directions, pair, workers }
     }
 
     pub fn size(&self) -> Size {
         self.size
     }
 
-    /// The way back alone, on the caller's thread.
+    /// The way back alone.
     ///
     /// # Errors
     /// As [`Flow::compute`].
     pub fn compute_backward(&mut self, previous: &Plane, current: &Plane) -> Result<&FlowField> {
+        self.run(previous, current, false)?;
+        Ok(&self.pair.backward)
+    }
+
+    fn run(&mut self, previous: &Plane, current: &Plane, forward: bool) -> Result<()> {
         previous.expect_size(self.size)?;
         current.expect_size(self.size)?;
-        let [past, present] = &mut self.pyramids;
-        past.build(previous, self.settings.finest);
-        present.build(current, self.settings.finest);
-        self.directions[1].run(present, past, &mut self.pair.backward);
-        Ok(&self.pair.backward)
+        let (settings, threads) = (self.settings, &self.workers);
+        let planes = self.pyramids.iter_mut().zip([previous, current]);
+        each(threads, planes, |(pyramid, plane)| pyramid.build(plane, settings.finest));
+        let ([past, present], [onward, back]) = (&self.pyramids, &mut self.directions);
+        let there = Journey { direction: onward, from: past, to: present, result: &mut self.pair.forward };
+        let back = Journey { direction: back, from: present, to: past, result: &mut self.pair.backward };
+        let mut journeys: Vec<_> = [there, back].into_iter().skip(usize::from(!forward)).collect();
+        for level in (settings.finest..present.levels.len()).rev() {
+            let mut jobs: Vec<_> = journeys.iter_mut().filter_map(|journey| journey.job(level)).collect();
+            settle(threads, &mut jobs, level >= settings.finest_search, &settings);
+        }
+        each(threads, journeys, Journey::arrive);
+        Ok(())
     }
 }
 
 impl Flow for DisFlow {
     fn compute(&mut self, previous: &Plane, current: &Plane) -> Result<&FlowPair> {
-        previous.expect_size(self.size)?;
-        current.expect_size(self.size)?;
-        let [past, present] = &mut self.pyramids;
-        let [onward, back] = &mut self.directions;
-        let FlowPair { forward, backward } = &mut self.pair;
-        let finest = self.settings.finest;
-        if self.settings.threads > 1 {
-            beside("pyramid", || past.build(previous, finest), || present.build(current, finest));
-            let (past, present) = (&*past, &*present);
-            beside("flow", || onward.run(past, present, forward), || back.run(present, past, backward));
-        } else {
-            past.build(previous, finest);
-            present.build(current, finest);
-            onward.run(past, present, forward);
-            back.run(present, past, backward);
-        }
+        self.run(previous, current, true)?;
         Ok(&self.pair)
     }
 }
 
 impl Direction {
-    fn new(pyramid: &Pyramid, settings: DisSettings) -> Self {
-        let steps = pyramid.levels[settings.finest..]
+    fn new(pyramid: &Pyramid, finest: usize, stride: usize, threads: usize) -> Self {
+        let steps = pyramid.levels[finest..]
             .iter()
             .map(|level| Step {
-                grid: Grid::new(level.size, settings.stride),
+                grid: Grid::new(level.size, stride),
                 dense: Dense::new(level),
-                refine: Refine::new(level.size),
+                refine: Refine::new(level.size, threads),
                 flow: FlowField::new(level.size),
+                row: Vec::with_capacity(pyramid.levels[0].stride),
             })
             .collect();
-        Direction { steps, settings, row: Vec::with_capacity(pyramid.levels[0].stride) }
+        Direction { steps, finest }
+    }
+}
+
+impl Journey<'_> {
+    /// What is to be done at a level; nothing at one finer than the finest.
+    fn job(&mut self, level: usize) -> Option<Job<'_>> {
+        let index = level.checked_sub(self.direction.finest)?;
+        let (finer, coarser) = self.direction.steps.split_at_mut(index + 1);
+        let coarser = coarser.first().map(|step| &step.flow);
+        Some(Job { step: finer.last_mut()?, a: &self.from.levels[level], b: &self.to.levels[level], coarser })
     }
 
-    fn run(&mut self, from: &Pyramid, to: &Pyramid, result: &mut FlowField) {
-        let settings = self.settings;
-        for index in (0..self.steps.len()).rev() {
-            let (a, b) = (&from.levels[settings.finest + index], &to.levels[settings.finest + index]);
-            let (finer, coarser) = self.steps.split_at_mut(index + 1);
-            let Step { grid, dense, refine, flow } = &mut finer[index];
-            match coarser.first() {
-                Some(coarser) => enlarge_flow(&coarser.flow, flow, 1, &mut self.row),
-                None => {
-                    flow.u.fill(0.0);
-                    flow.v.fill(0.0);
-                }
-            }
-            if settings.finest + index >= settings.finest_search {
-                grid.search(a, b, flow, settings.search_steps);
-                dense.spread(a, b, grid, flow);
-            }
-            if settings.refine_rounds > 0 {
-                refine.run(a, b, flow, settings.refine_rounds, settings.refine_sweeps);
+    /// Brings the flow to the size of the planes.
+    fn arrive(self) {
+        let Direction { steps, finest } = self.direction;
+        let Step { flow, row, .. } = &mut steps[0];
+        enlarge_flow(flow, self.result, *finest, row);
+    }
+}
+
+impl Job<'_> {
+    /// Starts from the coarser level, or at rest.
+    fn begin(&mut self) {
+        let Step { flow, row, .. } = &mut *self.step;
+        match self.coarser {
+            Some(coarser) => enlarge_flow(coarser, flow, 1, row),
+            None => {
+                flow.u.fill(0.0);
+                flow.v.fill(0.0);
             }
         }
-        enlarge_flow(&self.steps[0].flow, result, settings.finest, &mut self.row);
+    }
+}
+
+/// Finds the flow of each job at its level, all of one size.
+fn settle(threads: &dyn Parallel, jobs: &mut [Job], search_patches: bool, settings: &DisSettings) {
+    let height = jobs.first().map_or(0, |job| job.a.size.height);
+    let bands = (threads.threads() / jobs.len().max(1)).min(height / refine::least_rows(settings.refine_sweeps)).max(1);
+    if bands == 1 && threads.threads() > 1 {
+        let settle = |job| settle(&Serial, std::slice::from_mut(job), search_patches, settings);
+        return each(threads, jobs, settle);
+    }
+    let cuts: Vec<_> = (0..=bands).map(|band| share(height, band, bands).start).collect();
+    each(threads, jobs.iter_mut(), Job::begin);
+    if search_patches {
+        search(threads, jobs, settings.search_steps);
+        spread(threads, jobs, &cuts);
+    }
+    if settings.refine_rounds > 0 {
+        refine(threads, jobs, &cuts, settings.refine_rounds, settings.refine_sweeps);
     }
 }
 

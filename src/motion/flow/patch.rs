@@ -1,11 +1,7 @@
 //! The inverse search: each patch of the first image finds its place in the second by Gauss-Newton steps whose Hessian
 //! is the first image's and so computed once (Baker and Matthews' inverse compositional alignment).
 
-use super::{
-    FlowField,
-    pyramid::{Level, PAD},
-};
-use crate::{dispatch::wide, frame::Size};
+use super::pyramid::{Level, PAD};
 
 /// Width and height of a patch.
 pub const SIDE: usize = 8;
@@ -15,23 +11,9 @@ const DAMPING: f32 = 2.0 * AREA;
 /// Steps shorter than this many pixels are not worth a look at where they lead.
 const SMALL_STEP: f32 = 0.02;
 
-/// Patches at regular distances, the last of each row and column flush with the border.
-pub struct Grid {
-    /// Left and upper edges of the patches.
-    pub xs: Vec<usize>,
-    pub ys: Vec<usize>,
-    /// Displacement of each patch, row by row.
-    pub u: Vec<f32>,
-    pub v: Vec<f32>,
-    start: Vec<(f32, f32)>,
-    templates: Vec<Template>,
-    /// What is left there; None where that has not been looked at.
-    residuals: Vec<Option<Residual>>,
-}
-
 /// What a patch of the first image contributes to every step of its search.
 #[derive(Clone, Copy, Default)]
-struct Template {
+pub struct Template {
     /// Inverse of the Hessian of the mean-free patch.
     inverse: [f32; 3],
     /// Sums of the gradients.
@@ -41,108 +23,64 @@ struct Template {
 
 /// Sums over a patch: the residual's, its square's (mean-free), and its products with the gradients (mean-free).
 #[derive(Clone, Copy)]
-struct Residual {
+pub struct Residual {
     squared: f32,
     x: f32,
     y: f32,
 }
 
-impl Grid {
-    pub fn new(size: Size, stride: usize) -> Self {
-        let edges = |side: usize| -> Vec<usize> {
-            let last = side.saturating_sub(SIDE);
-            (0..last).step_by(stride).chain([last]).collect()
+/// Where a patch is on its way.
+pub struct Patch {
+    /// Where the coarser level saw it.
+    pub start: (f32, f32),
+    pub template: Template,
+    /// What is left where it is now; None where that has not been looked at.
+    pub residual: Option<Residual>,
+}
+
+impl Patch {
+    /// The better of where the patch of `a` at `(x, y)` is and where its neighbours are, and from there so many steps at most.
+    #[inline(always)]
+    pub fn visit(
+        &mut self,
+        [a, b]: [&Level; 2],
+        (x, y): (usize, usize),
+        (mut u, mut v): (f32, f32),
+        near: [Option<(f32, f32)>; 3],
+        steps: usize,
+    ) -> (f32, f32) {
+        let template = self.template;
+        let mut best = match self.residual {
+            Some(residual) => residual,
+            None => residual(a, b, &template, x, y, u, v),
         };
-        let (xs, ys) = (edges(size.width), edges(size.height));
-        let count = xs.len() * ys.len();
-        let (u, v) = (vec![0.0; count], vec![0.0; count]);
-        let (start, templates) = (vec![(0.0, 0.0); count], vec![Template::default(); count]);
-        Grid { xs, ys, u, v, start, templates, residuals: vec![None; count] }
-    }
-
-    /// Searches every patch of `a` in `b`, starting from the dense field `prior`.
-    pub fn search(&mut self, a: &Level, b: &Level, prior: &FlowField, steps: usize) {
-        let half = SIDE / 2;
-        let Size { width, height } = prior.size;
-        for (j, &y) in self.ys.iter().enumerate() {
-            for (i, &x) in self.xs.iter().enumerate() {
-                let center = (y + half).min(height - 1) * width + (x + half).min(width - 1);
-                let index = j * self.xs.len() + i;
-                (self.u[index], self.v[index]) = (prior.u[center], prior.v[center]);
-                self.start[index] = (prior.u[center], prior.v[center]);
-                self.residuals[index] = None;
+        for (nu, nv) in near.into_iter().flatten() {
+            // The same place again needs no look.
+            if (nu - u).abs() + (nv - v).abs() < 0.1 {
+                continue;
+            }
+            let found = residual(a, b, &template, x, y, nu, nv);
+            if found.squared < best.squared {
+                (u, v, best) = (nu, nv, found);
             }
         }
-        sweep(self, a, b, steps);
-    }
-}
-
-wide! {
-    /// Two passes over the grid, down and up again, as OpenCV's implementation makes them: a patch also tries the
-    /// results of its neighbours already visited, so that a good match spreads over the picture.
-    fn sweep(grid: &mut Grid, a: &Level, b: &Level, steps: usize) {
-        let (columns, rows) = (grid.xs.len(), grid.ys.len());
-        for j in 0..rows {
-            for i in 0..columns {
-                let index = j * columns + i;
-                grid.templates[index] = template(a, grid.xs[i], grid.ys[j]);
-                let left = (i > 0).then(|| index - 1);
-                let above = (j > 0).then(|| index - columns);
-                let right_above = (j > 0 && i + 1 < columns).then(|| index - columns + 1);
-                visit(grid, a, b, (i, j), [left, above, right_above], steps);
+        for _ in 0..steps {
+            let [xx, xy, yy] = template.inverse;
+            let (du, dv) = (xx * best.x + xy * best.y, xy * best.x + yy * best.y);
+            if du.abs() + dv.abs() < SMALL_STEP {
+                break;
             }
-        }
-        for j in (0..rows).rev() {
-            for i in (0..columns).rev() {
-                let index = j * columns + i;
-                let right = (i + 1 < columns).then_some(index + 1);
-                let below = (j + 1 < rows).then_some(index + columns);
-                let left_below = (j + 1 < rows && i > 0).then(|| index + columns - 1);
-                visit(grid, a, b, (i, j), [right, below, left_below], steps);
+            let found = residual(a, b, &template, x, y, u - du, v - dv);
+            if found.squared >= best.squared {
+                break;
             }
+            (u, v, best) = (u - du, v - dv, found);
         }
-    }
-}
-
-#[inline(always)]
-fn visit(grid: &mut Grid, a: &Level, b: &Level, at: (usize, usize), near: [Option<usize>; 3], steps: usize) {
-    let index = at.1 * grid.xs.len() + at.0;
-    let (x, y) = (grid.xs[at.0], grid.ys[at.1]);
-    let template = grid.templates[index];
-    let (mut u, mut v) = (grid.u[index], grid.v[index]);
-    let mut best = match grid.residuals[index] {
-        Some(residual) => residual,
-        None => residual(a, b, &template, x, y, u, v),
-    };
-    for other in near.into_iter().flatten() {
-        let (nu, nv) = (grid.u[other], grid.v[other]);
-        // The same place again needs no look.
-        if (nu - u).abs() + (nv - v).abs() < 0.1 {
-            continue;
-        }
-        let found = residual(a, b, &template, x, y, nu, nv);
-        if found.squared < best.squared {
-            (u, v, best) = (nu, nv, found);
-        }
-    }
-    for _ in 0..steps {
-        let [xx, xy, yy] = template.inverse;
-        let (du, dv) = (xx * best.x + xy * best.y, xy * best.x + yy * best.y);
-        if du.abs() + dv.abs() < SMALL_STEP {
-            break;
-        }
-        let found = residual(a, b, &template, x, y, u - du, v - dv);
-        if found.squared >= best.squared {
-            break;
-        }
-        (u, v, best) = (u - du, v - dv, found);
-    }
-    let (su, sv) = grid.start[index];
-    // A patch that left the place where the coarser level saw it has slid along something else.
-    if (u - su).abs().max((v - sv).abs()) <= SIDE as f32 {
-        (grid.u[index], grid.v[index], grid.residuals[index]) = (u, v, Some(best));
-    } else {
-        (grid.u[index], grid.v[index], grid.residuals[index]) = (su, sv, None);
+        let (su, sv) = self.start;
+        // A patch that left the place where the coarser level saw it has slid along something else.
+        let stayed = (u - su).abs().max((v - sv).abs()) <= SIDE as f32;
+        self.residual = stayed.then_some(best);
+        if stayed { (u, v) } else { self.start }
     }
 }
 
@@ -158,7 +96,7 @@ fn row(plane: &[f32], start: usize) -> &[f32; SIDE] {
 }
 
 #[inline(always)]
-fn template(a: &Level, x: usize, y: usize) -> Template {
+pub fn template(a: &Level, x: usize, y: usize) -> Template {
     let (mut sx, mut sy) = ([0.0; SIDE], [0.0; SIDE]);
     let (mut sxx, mut sxy, mut syy) = ([0.0; SIDE], [0.0; SIDE], [0.0; SIDE]);
     let start = a.at(x, y);

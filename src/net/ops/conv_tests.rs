@@ -4,11 +4,12 @@ use super::{
     super::{
         blocked::{to_blocked, to_planar},
         isa::Isa,
-        parallel::{Scoped, Scratch, Serial},
+        parallel::Scratch,
         reference::{self, Random, relative},
     },
     *,
 };
+use crate::threads::{Scoped, Serial};
 
 const CASES: [(usize, usize, usize, usize); 6] =
     [(16, 16, 9, 7), (32, 48, 5, 13), (48, 16, 1, 1), (16, 64, 3, 30), (64, 32, 16, 16), (16, 16, 2, 3)];

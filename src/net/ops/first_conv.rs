@@ -212,11 +212,12 @@ mod tests {
         super::{
             blocked::to_planar,
             isa::Isa,
-            parallel::{Scoped, Scratch},
+            parallel::Scratch,
             reference::{self, Random, relative},
         },
         *,
     };
+    use crate::threads::Scoped;
 
     #[test]
     fn agrees_with_naive_sums() {

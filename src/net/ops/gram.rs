@@ -11,8 +11,9 @@ use super::{
     isa::Kernel,
     lanes::{LANES, Lanes, Registers, Vector},
     matrix::{Matrix, View, at},
-    parallel::{Machine, Shared, share},
+    parallel::{Machine, Shared},
 };
+use crate::threads::share;
 
 /// Pixels whose products are summed in `f32`: three blocks of them fit the first-level cache.
 const PIXELS: usize = 192;
@@ -258,11 +259,12 @@ mod tests {
             blocked::to_blocked,
             isa::Isa,
             matrix::to_column_blocks,
-            parallel::{Scoped, Scratch},
+            parallel::Scratch,
             reference::{Random, relative},
         },
         *,
     };
+    use crate::threads::Scoped;
 
     #[test]
     fn difference_agrees_with_naive_sums() {

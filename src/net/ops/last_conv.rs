@@ -153,11 +153,12 @@ mod tests {
     use super::{
         super::{
             blocked::to_blocked,
-            parallel::{Scoped, Scratch},
+            parallel::Scratch,
             reference::{self, Random, relative},
         },
         *,
     };
+    use crate::threads::Scoped;
 
     #[test]
     fn agrees_with_naive_sums() {

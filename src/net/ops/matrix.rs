@@ -7,9 +7,10 @@ use super::{
     blocked::Aligned,
     isa::Kernel,
     lanes::{LANES, Lanes, Registers},
-    parallel::{Machine, Shared, share},
+    parallel::{Machine, Shared},
     product::product,
 };
+use crate::threads::share;
 
 /// Where element (row, column) of a matrix of so many rows lies.
 #[inline(always)]
@@ -149,11 +150,12 @@ mod tests {
     use super::{
         super::{
             isa::Isa,
-            parallel::{Scoped, Scratch},
+            parallel::Scratch,
             reference::{Random, relative},
         },
         *,
     };
+    use crate::threads::Scoped;
 
     #[test]
     fn product_agrees_with_naive_sums() {

@@ -34,7 +34,6 @@ mod product;
 mod reference;
 mod tap;
 mod winograd;
-mod workers;
 
 pub use blocked::{Aligned, FeatureShape, to_blocked, to_planar};
 pub use conv::Conv3x3;
@@ -44,6 +43,5 @@ pub use isa::Isa;
 pub use lanes::LANES;
 pub use last_conv::LastConv;
 pub use matrix::{View, to_column_blocks};
-pub use parallel::{Machine, Parallel, Scratch, Serial};
+pub use parallel::{Machine, Scratch};
 pub use tap::{Factors, StyleTarget, Tap, Terms, Upstream, Values};
-pub use workers::Workers;

@@ -1,6 +1,4 @@
-//! How kernels share their work among threads, without owning any.
-//!
-//! In a step the threads are [`super::Workers`].
+//! What kernels run on: threads, work buffers, and the output that pieces of work share.
 
 use std::{
     marker::PhantomData,
@@ -8,32 +6,7 @@ use std::{
 };
 
 use super::{blocked::Aligned, isa::Isa};
-
-/// Threads that take pieces of work.
-pub trait Parallel {
-    /// How many pieces run at once, at most.
-    fn threads(&self) -> usize;
-
-    /// Calls `work(0)`, ..., `work(count - 1)`, each once, in any order, on any thread; returns when all are done.
-    fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync));
-}
-
-/// The calling thread alone.
-pub struct Serial;
-
-impl Parallel for Serial {
-    fn threads(&self) -> usize {
-        1
-    }
-    fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {
-        (0..count).for_each(work);
-    }
-}
-
-/// Piece `k` of `count` pieces of `total` things, as even as can be.
-pub(super) fn share(total: usize, k: usize, count: usize) -> std::ops::Range<usize> {
-    total * k / count..total * (k + 1) / count
-}
+use crate::threads::Parallel;
 
 /// A slice that several pieces of work write, each its own part.
 #[derive(Clone, Copy)]
@@ -96,44 +69,9 @@ pub struct Machine<'a> {
     pub scratch: &'a Scratch,
 }
 
-/// Threads made for each call: for tests of what the pieces share.
-#[cfg(test)]
-pub(crate) struct Scoped(pub usize);
-
-#[cfg(test)]
-impl Parallel for Scoped {
-    fn threads(&self) -> usize {
-        self.0
-    }
-    fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {
-        let next = std::sync::atomic::AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            for _ in 0..self.0 {
-                scope.spawn(|| {
-                    loop {
-                        let piece = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                        if piece >= count {
-                            break;
-                        }
-                        work(piece);
-                    }
-                });
-            }
-        });
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn shares_cover_everything_once() {
-        for (total, count) in [(10, 3), (2, 5), (0, 4), (7, 7)] {
-            let all: Vec<usize> = (0..count).flat_map(|k| share(total, k, count)).collect();
-            assert_eq!(all, (0..total).collect::<Vec<_>>());
-        }
-    }
 
     #[test]
     fn scratch_is_exclusive_and_kept() {

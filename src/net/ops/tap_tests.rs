@@ -5,11 +5,12 @@ use super::{
         blocked::{to_blocked, to_planar},
         isa::Isa,
         matrix::to_column_blocks,
-        parallel::{Scoped, Scratch},
+        parallel::Scratch,
         reference::{Random, relative, unpool_masked},
     },
     *,
 };
+use crate::threads::Scoped;
 
 struct Case {
     shape: FeatureShape,

@@ -34,7 +34,8 @@ impl Carry {
         let small = scale.small();
         Carry {
             scale,
-            flow: DisFlow::new(small, DisSettings::COARSE),
+            // The caller's own: the others are the painter's.
+            flow: DisFlow::new(small, DisSettings { threads: 1, ..DisSettings::COARSE }),
             previous: Plane::new(small),
             current: Plane::new(small),
             backward: FlowField::new(size),

@@ -1,4 +1,4 @@
-//! Threads of our own for the kernels.
+//! Threads of our own for kernels and motion.
 //!
 //! ONNX Runtime's pool lets the calling thread spin until the last of its threads is done. Where decoding and encoding
 //! want the cores too, that thread may be waiting for the very core which is spun away. Here who waits spins only as long
@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::parallel::Parallel;
+use super::Parallel;
 
 /// How long who waits looks for news before going to sleep: sleeping and waking take about as long.
 const PATIENCE: Duration = Duration::from_micros(50);
@@ -68,12 +68,12 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// So many threads, the calling one included; fewer where the system gives no more.
-    pub fn new(threads: usize) -> Self {
+    /// So many threads of that name, the calling one included; fewer where the system gives no more.
+    pub fn new(name: &str, threads: usize) -> Self {
         let common = Arc::new(Common::default());
         let spawn = |_| {
             let common = Arc::clone(&common);
-            Builder::new().name("step".into()).spawn(move || common.serve()).ok()
+            Builder::new().name(name.into()).spawn(move || common.serve()).ok()
         };
         let threads = (1..threads).map_while(spawn).collect();
         Workers { common, threads, turn: Mutex::new(()) }
@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn every_piece_is_done_once_call_after_call() {
         for threads in [1, 2, 3] {
-            let workers = Workers::new(threads);
+            let workers = Workers::new("test", threads);
             assert_eq!(workers.threads(), threads);
             for call in 0..2000 {
                 let count = call % 7;
@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn workers_that_fell_asleep_come_back() {
-        let (workers, ids) = (Workers::new(2), Mutex::new(HashSet::new()));
+        let (workers, ids) = (Workers::new("test", 2), Mutex::new(HashSet::new()));
         for _ in 0..3 {
             thread::sleep(10 * PATIENCE);
             // Both must be there to pass.
@@ -308,7 +308,7 @@ mod tests {
 
     #[test]
     fn two_callers_at_once_and_calls_within_calls_are_served() {
-        let workers = Workers::new(2);
+        let workers = Workers::new("test", 2);
         let sum = AtomicUsize::new(0);
         thread::scope(|scope| {
             for _ in 0..2 {
@@ -324,7 +324,7 @@ mod tests {
 
     #[test]
     fn a_panic_comes_back_to_the_caller_and_the_workers_go_on() {
-        let workers = Workers::new(2);
+        let workers = Workers::new("test", 2);
         let both = Barrier::new(2);
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             workers.run(2, &|piece| {
@@ -345,7 +345,7 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     #[test]
     fn workers_treat_denormals_as_their_caller() {
-        let (workers, usual, both) = (Workers::new(2), FloatMode::present(), Barrier::new(2));
+        let (workers, usual, both) = (Workers::new("test", 2), FloatMode::present(), Barrier::new(2));
         for mode in [FloatMode(usual.0 | FLUSH_AND_ZERO), usual] {
             mode.set();
             let (tiny, results) = (std::hint::black_box(f32::MIN_POSITIVE), Mutex::new(Vec::new()));

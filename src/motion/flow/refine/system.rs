@@ -1,0 +1,180 @@
+//! The linear system of one round: robust weights at the present flow.
+
+use super::{Half, OMEGA, Refine, framed};
+use crate::{
+    dispatch::wide,
+    motion::flow::Job,
+    threads::{Parallel, each},
+};
+
+/// Weights of smoothness, brightness and gradient constancy.
+const SMOOTH: f32 = 20.0;
+const BRIGHTNESS: f32 = 5.0;
+const GRADIENT: f32 = 10.0;
+/// Keeps the robust terms differentiable at zero (squared).
+const EPSILON: f32 = 1e-6;
+/// Keeps the normalization of the data terms finite where the picture is flat (squared grey levels).
+const FLAT: f32 = 0.03;
+/// Robust weights of the links between neighbours; none across the border.
+pub fn smoothness(threads: &dyn Parallel, jobs: &mut [Job], cuts: &[usize]) {
+    let pieces = jobs.iter_mut().flat_map(|job| {
+        let refine = &mut job.step.refine;
+        border(refine);
+        let (height, stride) = (refine.height, refine.stride);
+        let [red, black] = &mut refine.colors;
+        let flows = [[&red.u[..], &red.v[..]], [&black.u[..], &black.v[..]]];
+        let links = framed([&mut red.right, &mut red.below, &mut black.right, &mut black.below], stride, cuts);
+        cuts.iter().zip(links).map(move |(&first, links)| Links { flows, first, height, stride, links })
+    });
+    each(threads, pieces, |mut band| link(&mut band));
+}
+
+/// Rows of the links of both colours, from `first` on.
+struct Links<'a> {
+    /// u and v of each colour.
+    flows: [[&'a [f32]; 2]; 2],
+    first: usize,
+    height: usize,
+    stride: usize,
+    /// To the right and below, of each colour.
+    links: [&'a mut [f32]; 4],
+}
+
+wide! {
+    fn link(band: &mut Links) {
+        let Links { flows, first, height, stride, links: [red_right, red_below, black_right, black_below] } = band;
+        let (stride, n) = (*stride, *stride - 2);
+        for (color, (right, below)) in [(red_right, red_below), (black_right, black_below)].into_iter().enumerate() {
+            let ([own_u, own_v], [other_u, other_v]) = (flows[color], flows[1 - color]);
+            let rows = right.chunks_exact_mut(stride).zip(below.chunks_exact_mut(stride));
+            for (y, (right, below)) in (*first..).zip(rows) {
+                let odd = (color + y) % 2;
+                let at = (y + 1) * stride + 1;
+                let (u, v) = (&own_u[at..at + n], &own_v[at..at + n]);
+                let (ur, vr) = (&other_u[at + odd..at + odd + n], &other_v[at + odd..at + odd + n]);
+                let (ub, vb) = (&other_u[at + stride..at + stride + n], &other_v[at + stride..at + stride + n]);
+                let (right, below) = (&mut right[1..=n], &mut below[1..=n]);
+                for k in 0..n {
+                    let (ux, uy) = (ur[k] - u[k], ub[k] - u[k]);
+                    let (vx, vy) = (vr[k] - v[k], vb[k] - v[k]);
+                    right[k] = SMOOTH / ((ux * ux + uy * uy) + (vx * vx + vy * vy) + EPSILON).sqrt();
+                }
+                if y + 1 == *height {
+                    below.fill(0.0);
+                } else {
+                    below.copy_from_slice(right);
+                }
+                if odd == 1 {
+                    right[n - 1] = 0.0;
+                }
+            }
+        }
+    }
+}
+
+/// Repeats the flow beyond the right and the lower border.
+#[inline(always)]
+fn border(refine: &mut Refine) {
+    let (n, height, stride) = (refine.half, refine.height, refine.stride);
+    let [red, black] = &mut refine.colors;
+    for y in 0..height {
+        let last = (y + 1) * stride + n;
+        let (own, other) = if y % 2 == 1 { (&mut *red, &mut *black) } else { (&mut *black, &mut *red) };
+        other.u[last + 1] = own.u[last];
+        other.v[last + 1] = own.v[last];
+    }
+    let (last, beyond) = (height * stride, (height + 1) * stride);
+    for k in 0..stride {
+        (red.u[beyond + k], red.v[beyond + k]) = (black.u[last + k], black.v[last + k]);
+        (black.u[beyond + k], black.v[beyond + k]) = (red.u[last + k], red.v[last + k]);
+    }
+}
+
+/// The data terms at the present flow, made robust, and the diagonal with the links' weights.
+pub fn system(threads: &dyn Parallel, jobs: &mut [Job], cuts: &[usize]) {
+    let pieces = jobs.iter_mut().flat_map(|job| {
+        let stride = job.step.refine.stride;
+        let [red, black] = &mut job.step.refine.colors;
+        let ((red, red_system), (black, black_system)) = (red.split(), black.split());
+        let systems = framed(red_system, stride, cuts).zip(framed(black_system, stride, cuts));
+        let rows = cuts.iter().zip(systems);
+        rows.map(move |(&first, (r, b))| Equations { known: [red, black], first, stride, systems: [r, b] })
+    });
+    each(threads, pieces, |mut band| equate(&mut band));
+}
+
+/// What of a colour the system is made of.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    u: &'a [f32],
+    v: &'a [f32],
+    derivatives: &'a [Vec<f32>; 8],
+    right: &'a [f32],
+    below: &'a [f32],
+}
+
+impl Half {
+    /// What the system is made of, and its off-diagonal, right side and inverse diagonal.
+    fn split(&mut self) -> (Known<'_>, [&mut Vec<f32>; 5]) {
+        let Half { u, v, derivatives, right, below, cross, side: [side_u, side_v], inverse: [inverse_u, inverse_v] } =
+            self;
+        (Known { u, v, derivatives, right, below }, [cross, side_u, side_v, inverse_u, inverse_v])
+    }
+}
+
+/// Rows of the system of both colours, from `first` on.
+struct Equations<'a> {
+    known: [Known<'a>; 2],
+    first: usize,
+    stride: usize,
+    systems: [[&'a mut [f32]; 5]; 2],
+}
+
+wide! {
+    fn equate(band: &mut Equations) {
+        let (stride, n) = (band.stride, band.stride - 2);
+        for (color, system) in band.systems.iter_mut().enumerate() {
+            let (own, other) = (band.known[color], band.known[1 - color]);
+            for row in 0..system[0].len() / stride {
+                let y = band.first + row;
+                let odd = (color + y) % 2;
+                let at = (y + 1) * stride + 1;
+                let r = at..at + n;
+                // One by one, so that the compiler knows that all are as long.
+                let [dx, dy, dt, dxx, dxy, dyy, dxt, dyt] = own.derivatives;
+                let (dx, dy, dt) = (&dx[r.clone()], &dy[r.clone()], &dt[r.clone()]);
+                let (dxx, dxy, dyy) = (&dxx[r.clone()], &dxy[r.clone()], &dyy[r.clone()]);
+                let (dxt, dyt) = (&dxt[r.clone()], &dyt[r.clone()]);
+                let (u, v) = (&own.u[r.clone()], &own.v[r.clone()]);
+                let (right, below) = (&own.right[r.clone()], &own.below[r]);
+                let left = &other.right[at + odd - 1..at + odd - 1 + n];
+                let above = &other.below[at - stride..at - stride + n];
+                let start = row * stride + 1;
+                let [cross, side_u, side_v, inverse_u, inverse_v] = system.each_mut();
+                let (cross, side_u, side_v) =
+                    (&mut cross[start..][..n], &mut side_u[start..][..n], &mut side_v[start..][..n]);
+                let (inverse_u, inverse_v) = (&mut inverse_u[start..][..n], &mut inverse_v[start..][..n]);
+                for k in 0..n {
+                    // Each residual in pixels: divided by the gradient it is measured with (Zimmer et al. 2011).
+                    let norm = 1.0 / (dx[k] * dx[k] + dy[k] * dy[k] + FLAT);
+                    let norm_x = 1.0 / (dxx[k] * dxx[k] + dxy[k] * dxy[k] + FLAT);
+                    let norm_y = 1.0 / (dxy[k] * dxy[k] + dyy[k] * dyy[k] + FLAT);
+                    let rt = dt[k] + dx[k] * u[k] + dy[k] * v[k];
+                    let rx = dxt[k] + dxx[k] * u[k] + dxy[k] * v[k];
+                    let ry = dyt[k] + dxy[k] * u[k] + dyy[k] * v[k];
+                    let w = BRIGHTNESS * norm / (rt * rt * norm + EPSILON).sqrt();
+                    let g = GRADIENT / (rx * rx * norm_x + ry * ry * norm_y + EPSILON).sqrt();
+                    let (gx, gy) = (g * norm_x, g * norm_y);
+                    let links = (right[k] + below[k]) + (left[k] + above[k]);
+                    let uu = w * dx[k] * dx[k] + gx * dxx[k] * dxx[k] + gy * dxy[k] * dxy[k];
+                    let vv = w * dy[k] * dy[k] + gx * dxy[k] * dxy[k] + gy * dyy[k] * dyy[k];
+                    cross[k] = w * dx[k] * dy[k] + gx * dxx[k] * dxy[k] + gy * dxy[k] * dyy[k];
+                    side_u[k] = -(w * dx[k] * dt[k] + gx * dxx[k] * dxt[k] + gy * dxy[k] * dyt[k]);
+                    side_v[k] = -(w * dy[k] * dt[k] + gx * dxy[k] * dxt[k] + gy * dyy[k] * dyt[k]);
+                    inverse_u[k] = OMEGA / (uu + links + 1e-6);
+                    inverse_v[k] = OMEGA / (vv + links + 1e-6);
+                }
+            }
+        }
+    }
+}
