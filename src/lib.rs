@@ -13,8 +13,11 @@
 //! Data flows one way, on named threads over bounded links ([`pipeline`]):
 //!
 //! ```text
-//! source -> stylizer [ motion -> warm start ; net -> cost -> optimizer ] -> post -> sink
+//! source -> motion -> stylizer [ warm start ; net -> cost -> optimizer ] -> post -> sink
 //! ```
+//!
+//! (What is seen of a frame does not depend on what is painted: in a file motion is looked for a frame ahead. Live, where a frame ahead would
+//! be a frame late, the stylizer looks for it itself.)
 //!
 //! - [`source`]: video files, pictures, sequences, webcams. A [`frame::Frame`] is RGB8 with a presentation time.
 //! - [`stylizer`]: the algorithm, readable top to bottom. [`passes`]: over a whole video, forward and backward.

@@ -2,7 +2,8 @@
 
 use crate::{
     error::{Error, Result},
-    motion::{DisSettings, ReliabilitySettings},
+    frame::Size,
+    motion::{DisSettings, Observer, ReliabilitySettings},
     warm_start::{Detail, Pace, WarmStart},
 };
 
@@ -124,6 +125,11 @@ impl Settings {
     /// Optimizer steps for each frame, on average.
     pub fn steps_a_frame(&self) -> f32 {
         self.steps as f32 / self.step_every as f32
+    }
+
+    /// One who looks at frames of this size.
+    pub fn observer(&self, size: Size) -> Observer {
+        Observer::new(size, self.flow, self.reliability)
     }
 
     /// Checks every setting against its range.

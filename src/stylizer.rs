@@ -26,7 +26,7 @@ use crate::{
     engine::{Choice, Engines, Losses},
     error::Result,
     frame::{Frame, Size},
-    motion::Seen,
+    motion::{Observer, Seen},
     net::{session::Runtime, vgg::Vgg},
     settings::{OptimizerKind, Settings},
     tensor,
@@ -53,6 +53,8 @@ pub struct Stylizer {
     style: Style,
     /// Made for the size of the first frame, or by [`Stylizer::prepare`].
     studio: Option<Studio>,
+    /// Made for the first frame that was not seen by another.
+    observer: Option<Observer>,
     watch: Option<Watch>,
 }
 
@@ -92,8 +94,8 @@ impl Stylizer {
     ) -> Result<Self> {
         settings.validate()?;
         assert!(!paintings.is_empty(), "at least one painting");
-        let (style, studio, watch) = (Style::default(), None, None);
-        Ok(Stylizer { runtime, vgg, engines, settings, paintings, style, studio, watch })
+        let (style, studio, observer, watch) = (Style::default(), None, None, None);
+        Ok(Stylizer { runtime, vgg, engines, settings, paintings, style, studio, observer, watch })
     }
 
     /// Paints the next frame: RGB, 0..1, (3, H, W). All frames of a video have one size.
@@ -108,11 +110,21 @@ impl Stylizer {
     }
 
     fn paint_after(&mut self, frame: ArrayView3<f32>, earlier: Option<ArrayView3<f32>>) -> Result<Painted<'_>> {
-        let studio = match self.studio.take() {
-            Some(studio) => studio,
-            None => self.furnish(tensor::size_of(frame))?,
-        };
-        self.studio.insert(studio).paint(frame, earlier, &self.settings, &mut self.watch)
+        let size = tensor::size_of(frame);
+        self.prepare(size)?;
+        let Stylizer { observer, studio, settings, watch, .. } = self;
+        let observer = observer.get_or_insert_with(|| settings.observer(size));
+        let frame = frame.as_standard_layout();
+        let seen = observer.observe(frame.as_slice().expect("standard layout"))?;
+        studio.as_mut().expect("just prepared").paint(&seen, earlier, settings, watch)
+    }
+
+    /// As [`Stylizer::paint`], or [`Stylizer::repaint`] if there is an `earlier` picture, of what a [`Settings::observer`] saw: what is
+    /// seen of a frame does not depend on what is painted, so one can look ahead on another thread.
+    pub fn paint_seen(&mut self, seen: &Seen, earlier: Option<ArrayView3<f32>>) -> Result<Painted<'_>> {
+        self.prepare(seen.backward.size)?;
+        let Stylizer { studio, settings, watch, .. } = self;
+        studio.as_mut().expect("just prepared").paint(seen, earlier, settings, watch)
     }
 
     /// Watches over first frames, which take many steps.
@@ -122,8 +134,8 @@ impl Stylizer {
 
     /// The next frame is painted as a first frame.
     pub fn restart(&mut self) {
-        if let Some(studio) = &mut self.studio {
-            studio.observer.restart();
+        if let Some(observer) = &mut self.observer {
+            observer.restart();
         }
     }
 }
@@ -131,19 +143,17 @@ impl Stylizer {
 impl Studio {
     fn paint(
         &mut self,
-        frame: ArrayView3<f32>,
+        seen: &Seen,
         earlier: Option<ArrayView3<f32>>,
         settings: &Settings,
         watch: &mut Option<Watch>,
     ) -> Result<Painted<'_>> {
-        let Studio { observer, surroundings, canvases, shown } = self;
-        let frame = frame.as_standard_layout();
-        let seen = observer.observe(frame.as_slice().expect("standard layout"))?;
-        let held = ArrayView3::from_shape(frame.raw_dim(), seen.frame).expect("a frame of this size");
+        let Studio { surroundings, canvases, shown } = self;
+        let held = ArrayView3::from_shape(shown.raw_dim(), seen.frame).expect("a frame of this size");
         let steps = match earlier {
             None if seen.cut => canvases.first_frame(held, settings, watch),
             Some(earlier) if seen.cut => canvases.first_frame_again(held, earlier, settings),
-            earlier => canvases.next_frame(&surroundings.of(&seen), earlier, settings),
+            earlier => canvases.next_frame(&surroundings.of(seen), earlier, settings),
         }?;
         let canvas = &mut canvases.finest;
         canvas.fetch()?;

@@ -12,6 +12,7 @@ use stylize::{
     Error, Result,
     colour::Colour,
     frame::{Frame, FramePool, Size, TimeBase},
+    motion::{FlowField, Seen},
     pipeline::{
         self, Report, Stages,
         link::{self, Newest},
@@ -101,8 +102,8 @@ impl FrameSink for Noted {
     }
 }
 
-/// Faults of source, painter and sink.
-type Faults = [Fault; 3];
+/// Faults of source, watcher, painter and sink.
+type Faults = [Fault; 4];
 
 fn run(frames: i64, faults: Faults, stop: &AtomicBool, progress: Box<dyn Progress>) -> (Result<Report>, Written) {
     run_watched(frames, faults, stop, progress, None)
@@ -116,7 +117,7 @@ fn run_watched(
     monitor: Option<Newest<Frame>>,
 ) -> (Result<Report>, Written) {
     let written = Arc::new(Mutex::new(Written::default()));
-    let [source, painter, sink] = faults;
+    let [source, watcher, painter, sink] = faults;
     let opened = |fault: Fault, stage| if fault == Fault::Open { failure(stage) } else { Ok(()) };
     let info = SourceInfo {
         size: SIZE,
@@ -133,6 +134,18 @@ fn run_watched(
             opened(source, "decode")?;
             Ok(Box::new(Counted { info, pool: FramePool::new(), next: 0, frames, fault: source }))
         }),
+        watcher: Box::new(move |size| {
+            opened(watcher, "watch")?;
+            assert_eq!(size, Size::new(8, 6));
+            let (mut count, backward) = (0, FlowField::new(size));
+            Ok(Box::new(move |frame, sight| {
+                watcher.strike(count, "watch")?;
+                count += 1;
+                let frame: Vec<f32> = frame.iter().map(|&value| f32::from(value)).collect();
+                sight.keep(&Seen { frame: &frame, backward: &backward, mask: &[], still: &[], cut: count == 1 });
+                Ok(())
+            }))
+        }),
         painter: Box::new(move |size| {
             opened(painter, "paint")?;
             stop.fetch_or(painter == Fault::StopWhenMade, Ordering::Relaxed);
@@ -141,6 +154,9 @@ fn run_watched(
             Ok(Box::new(move |work| {
                 painter.strike(count, "paint")?;
                 count += 1;
+                let sight = work.sight.as_ref().expect("it was looked at");
+                let looked_at = sight.seen().frame.iter().map(|&value| value as u8);
+                assert!(looked_at.eq(work.content.iter().copied()), "the sight of another frame");
                 work.painted.copy_from_slice(&work.content);
                 work.painted.iter_mut().for_each(|value| *value += 100);
                 Ok(())
@@ -163,7 +179,7 @@ fn run_watched(
 #[test]
 fn every_frame_arrives_in_order_and_painted() {
     for frames in [1, 2, 11] {
-        let (report, written) = run(frames, [Fault::None; 3], &AtomicBool::new(false), Box::new(Silent));
+        let (report, written) = run(frames, [Fault::None; 4], &AtomicBool::new(false), Box::new(Silent));
         let report = report.expect("a run");
         assert_eq!((report.frames, report.stopped), (frames as u64, false));
         assert_eq!(written.frames, (0..frames).map(|i| (i, i as u8 + 100)).collect::<Vec<_>>());
@@ -173,17 +189,17 @@ fn every_frame_arrives_in_order_and_painted() {
 
 #[test]
 fn no_frame_is_an_error_and_leaves_nothing() {
-    let (report, written) = run(0, [Fault::None; 3], &AtomicBool::new(false), Box::new(Silent));
+    let (report, written) = run(0, [Fault::None; 4], &AtomicBool::new(false), Box::new(Silent));
     assert!(matches!(report, Err(Error::NoFrames)), "{report:?}");
     assert!(!written.finished);
 }
 
 #[test]
 fn the_stage_that_failed_is_the_one_that_reports() {
-    let stages = ["decode", "paint", "encode"];
+    let stages = ["decode", "watch", "paint", "encode"];
     for fault in [Fault::Open, Fault::FailAt(0), Fault::FailAt(1), Fault::FailAt(10)] {
         for (index, stage) in stages.into_iter().enumerate() {
-            let mut faults = [Fault::None; 3];
+            let mut faults = [Fault::None; 4];
             faults[index] = fault;
             let (report, written) = run(11, faults, &AtomicBool::new(false), Box::new(Silent));
             let message = report.expect_err(stage).to_string();
@@ -192,15 +208,15 @@ fn the_stage_that_failed_is_the_one_that_reports() {
         }
     }
     let (report, written) =
-        run(2, [Fault::None, Fault::None, Fault::Finish], &AtomicBool::new(false), Box::new(Silent));
+        run(2, [Fault::None, Fault::None, Fault::None, Fault::Finish], &AtomicBool::new(false), Box::new(Silent));
     assert!(report.expect_err("finish").to_string().contains("planted in finish"));
     assert!(!written.finished);
 }
 
 #[test]
 fn a_panic_is_an_error_and_no_hang() {
-    for (index, stage) in ["decode", "paint", "encode"].into_iter().enumerate() {
-        let mut faults = [Fault::None; 3];
+    for (index, stage) in ["decode", "watch", "paint", "encode"].into_iter().enumerate() {
+        let mut faults = [Fault::None; 4];
         faults[index] = Fault::PanicAt(3);
         let (report, written) = run(11, faults, &AtomicBool::new(false), Box::new(Silent));
         assert!(matches!(&report, Err(Error::Panicked(name)) if name == stage), "{stage}: {report:?}");
@@ -223,17 +239,17 @@ impl Progress for StopAt {
 fn a_stop_finishes_what_is_under_way() {
     let stop = Arc::new(AtomicBool::new(false));
     let progress = Box::new(StopAt(Arc::clone(&stop), 3));
-    let (report, written) = run(i64::MAX, [Fault::None; 3], &stop, progress);
+    let (report, written) = run(i64::MAX, [Fault::None; 4], &stop, progress);
     let report = report.expect("a run");
     assert!(report.stopped && written.finished);
-    assert!((3..=9).contains(&report.frames), "{} frames", report.frames);
+    assert!((3..=11).contains(&report.frames), "{} frames", report.frames);
     assert_eq!(written.frames.len() as u64, report.frames);
 }
 
 #[test]
 fn a_stop_before_the_first_frame_leaves_nothing() {
     let stop = AtomicBool::new(true);
-    let (report, written) = run(11, [Fault::None; 3], &stop, Box::new(Silent));
+    let (report, written) = run(11, [Fault::None; 4], &stop, Box::new(Silent));
     let report = report.expect("a stop is no failure");
     assert!(report.stopped && report.frames == 0);
     assert!(!written.finished && written.frames.is_empty());
@@ -241,7 +257,7 @@ fn a_stop_before_the_first_frame_leaves_nothing() {
 
 #[test]
 fn a_stop_while_the_painter_is_made_leaves_nothing() {
-    let faults = [Fault::None, Fault::StopWhenMade, Fault::None];
+    let faults = [Fault::None, Fault::None, Fault::StopWhenMade, Fault::None];
     for frames in [1, 11] {
         let (report, written) = run(frames, faults, &AtomicBool::new(false), Box::new(Silent));
         let report = report.expect("a stop is no failure");
@@ -253,7 +269,7 @@ fn a_stop_while_the_painter_is_made_leaves_nothing() {
 #[test]
 fn the_monitor_sees_the_newest_frame() {
     let (sender, receiver) = link::latest();
-    let (report, _) = run_watched(3, [Fault::None; 3], &AtomicBool::new(false), Box::new(Silent), Some(sender));
+    let (report, _) = run_watched(3, [Fault::None; 4], &AtomicBool::new(false), Box::new(Silent), Some(sender));
     assert_eq!(report.expect("a run").frames, 3);
     let frame = receiver.receive_within(Duration::from_secs(1)).expect("it is there").expect("a frame");
     assert_eq!((frame.pts, frame.pixels()[0]), (2, 102), "as it was painted");

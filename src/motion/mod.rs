@@ -14,7 +14,7 @@ pub mod view;
 pub mod warp;
 
 pub use flow::{DisFlow, DisSettings, Flow, FlowField, FlowPair};
-pub use observer::{Observer, Seen};
+pub use observer::{Observer, Seen, Sight};
 pub use reliability::{Reliability, ReliabilitySettings};
 pub use rematch::Rematch;
 pub use scale::Scale;

@@ -42,6 +42,44 @@ pub struct Seen<'a> {
     pub cut: bool,
 }
 
+/// What was seen of a frame, to be handed on.
+pub struct Sight {
+    frame: Vec<f32>,
+    backward: FlowField,
+    mask: Vec<f32>,
+    still: Vec<f32>,
+    cut: bool,
+}
+
+impl Sight {
+    /// Of no frame yet.
+    pub fn empty() -> Self {
+        let (frame, mask, still) = (Vec::new(), Vec::new(), Vec::new());
+        Sight { frame, backward: FlowField::new(Size::new(0, 0)), mask, still, cut: true }
+    }
+
+    /// Keeps what was seen, in the place of what it has.
+    pub fn keep(&mut self, seen: &Seen) {
+        let copies = [
+            (&mut self.frame, seen.frame),
+            (&mut self.backward.u, &seen.backward.u[..]),
+            (&mut self.backward.v, &seen.backward.v),
+            (&mut self.mask, seen.mask),
+            (&mut self.still, seen.still),
+        ];
+        for (to, from) in copies {
+            to.clear();
+            to.extend_from_slice(from);
+        }
+        (self.backward.size, self.cut) = (seen.backward.size, seen.cut);
+    }
+
+    pub fn seen(&self) -> Seen<'_> {
+        let Sight { frame, backward, mask, still, cut } = self;
+        Seen { frame, backward, mask, still, cut: *cut }
+    }
+}
+
 impl Seen<'_> {
     /// Share of the frame that is still, 0 to 1.
     pub fn mean_still(&self) -> f32 {

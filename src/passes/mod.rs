@@ -18,6 +18,7 @@ pub use store::{Kept, Store};
 use crate::{
     error::{Error, Result},
     frame::Size,
+    motion::Seen,
     source::FrameSource,
     stylizer::{Painted, Stylizer},
     tensor::{self, Filter, Resampler},
@@ -83,14 +84,10 @@ impl Passes {
                 let frame = if forward { done } else { frames - 1 - done };
                 self.store.read(Kept::Content, frame, &mut self.bytes)?;
                 tensor::from_rgb8(&self.bytes, &mut self.content);
-                let painted = repaint(
-                    &mut self.stylizer,
-                    &mut self.store,
-                    frame,
-                    self.content.view(),
-                    &mut self.bytes,
-                    &mut self.earlier,
-                )?;
+                let painted = match earlier(&mut self.store, frame, &mut self.bytes, &mut self.earlier)? {
+                    Some(earlier) => self.stylizer.repaint(self.content.view(), earlier)?,
+                    None => self.stylizer.paint(self.content.view())?,
+                };
                 tensor::to_rgb8(painted.picture, &mut self.bytes);
                 self.store.paint(frame, &self.bytes)?;
                 if !go_on(Rehearsed { pass, frames: done + 1, of: frames }) {
@@ -120,14 +117,15 @@ impl Passes {
         Ok(true)
     }
 
-    /// The last pass: paints the next frame, RGB, 0..1, (3, H, W), from the first one on.
+    /// The last pass: paints the next frame, as it was `seen`, from the first one on.
     ///
     /// # Errors
     /// Those of the stylizer and the store.
-    pub fn paint(&mut self, frame: ArrayView3<f32>) -> Result<Painted<'_>> {
+    pub fn paint(&mut self, seen: &Seen) -> Result<Painted<'_>> {
         let index = self.next;
         self.next += 1;
-        repaint(&mut self.stylizer, &mut self.store, index, frame, &mut self.bytes, &mut self.earlier)
+        let earlier = earlier(&mut self.store, index, &mut self.bytes, &mut self.earlier)?;
+        self.stylizer.paint_seen(seen, earlier)
     }
 
     /// The stylizer, to look at.
@@ -136,18 +134,16 @@ impl Passes {
     }
 }
 
-/// Paints a frame from what the pass before made of it, if there was one. `bytes` and `earlier` are scratch.
-fn repaint<'a>(
-    stylizer: &'a mut Stylizer,
+/// What the pass before made of a frame, if there was one. `bytes` is scratch.
+fn earlier<'a>(
     store: &mut Store,
-    index: usize,
-    frame: ArrayView3<f32>,
+    frame: usize,
     bytes: &mut [u8],
-    earlier: &mut Array3<f32>,
-) -> Result<Painted<'a>> {
-    if !store.read(Kept::Painted, index, bytes)? {
-        return stylizer.paint(frame);
+    picture: &'a mut Array3<f32>,
+) -> Result<Option<ArrayView3<'a, f32>>> {
+    if !store.read(Kept::Painted, frame, bytes)? {
+        return Ok(None);
     }
-    tensor::from_rgb8(bytes, earlier);
-    stylizer.repaint(frame, earlier.view())
+    tensor::from_rgb8(bytes, picture);
+    Ok(Some(picture.view()))
 }

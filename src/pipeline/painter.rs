@@ -1,11 +1,8 @@
-//! The painting stage of a file: RGB8 in, RGB8 out, and the stylizer's tensors between them.
-
-use ndarray::Array3;
+//! The painting stage of a file: what was seen in, RGB8 out, and the stylizer's tensors between them.
 
 use super::Work;
 use crate::{
     error::Result,
-    frame::Size,
     passes::Passes,
     stylizer::{DebugView, Stylizer},
     tensor,
@@ -16,7 +13,6 @@ pub struct PaintStage {
     brush: Brush,
     /// What is shown instead of the painted picture.
     view: Option<DebugView>,
-    content: Array3<f32>,
 }
 
 enum Brush {
@@ -25,14 +21,13 @@ enum Brush {
 }
 
 impl PaintStage {
-    /// For frames of this size.
-    pub fn once(stylizer: Stylizer, size: Size) -> Self {
-        PaintStage { brush: Brush::Once(Box::new(stylizer)), view: None, content: tensor::zeros(size) }
+    pub fn once(stylizer: Stylizer) -> Self {
+        PaintStage { brush: Brush::Once(Box::new(stylizer)), view: None }
     }
 
-    /// The last of passes that have been [rehearsed](Passes::rehearse), for frames of this size.
-    pub fn last(passes: Passes, size: Size) -> Self {
-        PaintStage { brush: Brush::Last(Box::new(passes)), view: None, content: tensor::zeros(size) }
+    /// The last of passes that have been [rehearsed](Passes::rehearse).
+    pub fn last(passes: Passes) -> Self {
+        PaintStage { brush: Brush::Last(Box::new(passes)), view: None }
     }
 
     /// Shows what the stylizer saw instead of what it painted.
@@ -40,18 +35,18 @@ impl PaintStage {
         PaintStage { view, ..self }
     }
 
-    /// Fills `painted` and `note` from `content`.
+    /// Fills `painted` and `note` from what was seen.
     ///
     /// # Errors
     /// Those of the stylizer, and of the passes' store.
     ///
     /// # Panics
-    /// If the work is not of the stage's size.
+    /// If the frame was not looked at.
     pub fn paint(&mut self, work: &mut Work) -> Result<()> {
-        tensor::from_rgb8(&work.content, &mut self.content);
+        let seen = work.sight.as_ref().expect("a frame that was looked at").seen();
         let painted = match &mut self.brush {
-            Brush::Once(stylizer) => stylizer.paint(self.content.view())?,
-            Brush::Last(passes) => passes.paint(self.content.view())?,
+            Brush::Once(stylizer) => stylizer.paint_seen(&seen, None)?,
+            Brush::Last(passes) => passes.paint(&seen)?,
         };
         tensor::to_rgb8(painted.picture, &mut work.painted);
         work.note = painted.losses.to_string();
@@ -60,7 +55,7 @@ impl PaintStage {
                 Brush::Once(stylizer) => stylizer,
                 Brush::Last(passes) => passes.stylizer(),
             };
-            stylizer.draw(view, &mut work.painted);
+            stylizer.draw(view, &seen, &mut work.painted);
         }
         Ok(())
     }

@@ -113,10 +113,8 @@ impl Stylizer {
     /// Goes on with another stylizer's picture, resampled to this one's size. Both must be [prepared](Self::prepare);
     /// nothing is taken over from one that has not painted yet.
     pub fn take_over(&mut self, from: &Stylizer) -> Result<()> {
+        let Some(seer) = from.observer.as_ref().filter(|observer| observer.has_begun()) else { return Ok(()) };
         let (Some(from), Some(to)) = (&from.studio, &mut self.studio) else { return Ok(()) };
-        if !from.observer.has_begun() {
-            return Ok(());
-        }
         let Canvases { finest, carrier, rhythm, resampler, .. } = &mut to.canvases;
         let old = &from.canvases.finest;
         let mut frame = tensor::zeros(tensor::size_of(to.shown.view()));
@@ -127,10 +125,12 @@ impl Stylizer {
         finest.clamp();
         finest.solver.state().reset();
         // The motion of the next frame is looked for against the frame that was painted last.
-        to.observer.restart();
-        to.observer.expect_noise_of(&from.observer);
         let content = margin::within(&finest.content).to_owned();
-        to.observer.observe(content.as_slice().expect("tensors here are contiguous"))?;
+        let size = tensor::size_of(content.view());
+        let observer = self.observer.get_or_insert_with(|| self.settings.observer(size));
+        observer.restart();
+        observer.expect_noise_of(seer);
+        observer.observe(content.as_slice().expect("tensors here are contiguous"))?;
         carrier.begin(self.settings.first_steps);
         rhythm.resume();
         Ok(())

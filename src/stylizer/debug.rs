@@ -1,7 +1,7 @@
 //! What the stylizer saw, as pictures of the working size.
 
 use super::{Stylizer, margin, studio::Studio};
-use crate::motion::view;
+use crate::motion::{Seen, view};
 
 /// What is shown instead of the painted picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,14 +15,13 @@ pub enum DebugView {
 }
 
 impl Stylizer {
-    /// Draws what was seen at the frame that was painted last: RGB8 of its size. At a first frame, and one after a cut, there
+    /// Draws what was `seen` at the frame that was painted last: RGB8 of its size. At a first frame, and one after a cut, there
     /// is no motion (white) and nothing to believe (black).
     ///
     /// # Panics
     /// If no frame was painted yet, or `pixels` are not RGB8 of its size.
-    pub fn draw(&self, what: DebugView, pixels: &mut [u8]) {
-        let Studio { observer, canvases, shown, .. } = self.studio.as_ref().expect("a frame was painted");
-        let seen = observer.seen();
+    pub fn draw(&self, what: DebugView, seen: &Seen, pixels: &mut [u8]) {
+        let Studio { canvases, shown, .. } = self.studio.as_ref().expect("a frame was painted");
         match what {
             DebugView::Flow if seen.cut => pixels.fill(255),
             DebugView::Flow => view::flow(seen.backward, pixels),

@@ -1,4 +1,4 @@
-//! What frames of one size are painted with: the observer, and canvases of that size and smaller ones, each measured against
+//! What frames of one size are painted with: canvases of that size and smaller ones, each measured against
 //! the paintings.
 
 use ndarray::{Array2, Array3};
@@ -14,7 +14,6 @@ use crate::{
     engine::{Units, Weights},
     error::Result,
     frame::Size,
-    motion::Observer,
     net::vgg::Tap,
     settings::{Balance, Settings},
     tensor::{self, Resampler},
@@ -30,7 +29,6 @@ const LEVELS: usize = 3;
 
 /// All that is made for frames of one size.
 pub(super) struct Studio {
-    pub observer: Observer,
     pub surroundings: Surroundings,
     pub canvases: Canvases,
     /// The picture without its margin.
@@ -67,12 +65,7 @@ impl Stylizer {
             earlier: tensor::zeros(canvas),
             resampler: Resampler::new(),
         };
-        Ok(Studio {
-            observer: Observer::new(size, flow, reliability),
-            surroundings: Surroundings::new(size),
-            canvases,
-            shown: tensor::zeros(size),
-        })
+        Ok(Studio { surroundings: Surroundings::new(size), canvases, shown: tensor::zeros(size) })
     }
 
     /// The canvas of a level of the pyramid.

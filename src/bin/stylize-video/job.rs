@@ -12,8 +12,9 @@ use anyhow::Result;
 use stylize::{
     Error,
     frame::Size,
+    motion::Sight,
     passes::Passes,
-    pipeline::{self, Painter, Stages, Work, painter::PaintStage},
+    pipeline::{self, Painter, Stages, Work, painter::PaintStage, watcher::WatchStage},
     post::Compositor,
     settings::Settings,
     sink::{self, SinkOptions},
@@ -70,6 +71,10 @@ pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<End> {
     let middle = Middle { args, source: &source_options, passes, display: display.clone(), stop: Arc::clone(stop) };
     let stages = Stages {
         source: Box::new(|| source::open(&args.input, &source_options)),
+        watcher: Box::new(|size| {
+            let mut stage = WatchStage::new(&settings, size);
+            Ok(Box::new(move |frame: &[u8], sight: &mut Sight| stage.watch(frame, sight)))
+        }),
         painter: Box::new(|size| middle.painter(stylizer, size)),
         sink: Box::new(|| sink::create(&args.output, &sink_options)),
         working_size: settings.size,
@@ -122,7 +127,7 @@ impl<'a> Middle<'a> {
             !stop.load(Ordering::Relaxed)
         }));
         let stage = if self.passes == 1 {
-            PaintStage::once(stylizer, size)
+            PaintStage::once(stylizer)
         } else {
             let mut passes = Passes::new(stylizer, folder_of(&self.args.output), size)?;
             let mut source = source::open(&self.args.input, self.source)?;
@@ -130,7 +135,7 @@ impl<'a> Middle<'a> {
                 self.display.rehearsed(at, self.passes);
                 !self.stop.load(Ordering::Relaxed)
             })?;
-            PaintStage::last(passes, size)
+            PaintStage::last(passes)
         };
         let mut stage = stage.showing(self.args.view());
         Ok(Box::new(move |work: &mut Work| stage.paint(work)))

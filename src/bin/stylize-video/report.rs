@@ -84,11 +84,12 @@ impl Display {
 
     pub fn summary(&self, report: &Report, output: &std::path::Path) {
         let seconds = report.elapsed.as_secs_f64();
-        let [decode, paint, encode] = report.busy.map(|busy| busy.as_secs_f64());
+        let [decode, watch, paint, encode] = report.busy.map(|busy| busy.as_secs_f64());
         let frames = if report.frames == 1 { "1 frame" } else { &format!("{} frames", report.frames) };
         let rate = report.frames as f64 / seconds.max(1e-9);
         self.line(&format!(
-            "{}: {frames} in {seconds:.1} s, {rate:.1} fps (decode {decode:.1} s, paint {paint:.1} s, encode {encode:.1} s)",
+            "{}: {frames} in {seconds:.1} s, {rate:.1} fps (decode {decode:.1} s, watch {watch:.1} s, paint {paint:.1} s, encode \
+             {encode:.1} s)",
             output.display()
         ));
     }
