@@ -108,21 +108,33 @@ wide! {
 /// Bilinear along a row whose first and last value are there twice.
 #[inline(always)]
 fn stretch(row: &[f32], to: &mut [f32], factor: usize) {
-    if factor == 2 {
-        let near = row.iter().zip(&row[1..]).zip(&row[2..]);
-        for (to, ((left, here), right)) in to.chunks_mut(2).zip(near) {
-            to[0] = 0.75 * here + 0.25 * left;
-            if let Some(second) = to.get_mut(1) {
-                *second = 0.75 * here + 0.25 * right;
+    match factor {
+        2 => stretch_by::<2>(row, to),
+        4 => stretch_by::<4>(row, to),
+        8 => stretch_by::<8>(row, to),
+        _ => {
+            for (x, to) in to.iter_mut().enumerate() {
+                // In the row's own numbering pixel i lies at i + 1.
+                let position = (x as f32 + 0.5) / factor as f32 + 0.5;
+                let left = position as usize;
+                *to = row[left] + (row[left + 1] - row[left]) * (position - left as f32);
             }
         }
-        return;
     }
-    for (x, to) in to.iter_mut().enumerate() {
-        // In the row's own numbering pixel i lies at i + 1.
-        let position = (x as f32 + 0.5) / factor as f32 + 0.5;
-        let left = position as usize;
-        *to = row[left] + (row[left + 1] - row[left]) * (position - left as f32);
+}
+
+/// The same by a factor that is known: of the pixels that one becomes, the first half lies before its centre.
+#[inline(always)]
+fn stretch_by<const FACTOR: usize>(row: &[f32], to: &mut [f32]) {
+    let near = row.iter().zip(&row[1..]).zip(&row[2..]);
+    for (to, ((left, here), right)) in to.chunks_mut(FACTOR).zip(near) {
+        let mut all = [0.0; FACTOR];
+        for (k, value) in all.iter_mut().enumerate() {
+            let way = (k as f32 + 0.5) / FACTOR as f32;
+            *value =
+                if k < FACTOR / 2 { left + (here - left) * (way + 0.5) } else { here + (right - here) * (way - 0.5) };
+        }
+        to.copy_from_slice(&all[..to.len()]);
     }
 }
 

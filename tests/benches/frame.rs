@@ -16,7 +16,7 @@ fn main() {
 /// The frame as it is shown.
 const FULL: Size = Size::new(1280, 720);
 /// Sizes at which it is painted.
-const SMALL: [Size; 3] = [Size::new(256, 144), Size::new(320, 180), Size::new(640, 360)];
+const SMALL: [Size; 4] = [Size::new(256, 144), Size::new(320, 180), Size::new(640, 360), Size::new(1280, 720)];
 
 fn pixels(size: Size, seed: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
