@@ -27,7 +27,7 @@ pub(crate) const PRIOR: f32 = 0.02;
 /// is as long as its gradient deserves, not one full rate whatever the gradient.
 ///
 /// A state that was carried may come from a place with smaller gradients than there are here. Until the second moment has
-/// found that out, for a thousand steps, steps would be up to 6.5 rates long, and paint would turn into noise. They are
+/// found that out, for a thousand steps, steps would be several rates long, and paint would turn into noise. They are
 /// clipped to `LONGEST` rates, each element for itself (Shazeer & Stern 2018, section 6, clip the mean square of all).
 pub struct Adam {
     /// The step size, in units of x.

@@ -18,7 +18,7 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Pace { fresh: 6.5, ripening: 5.2, moving: 0.3, resting: 0.08 }
+        Pace { fresh: 4.3, ripening: 10.0, moving: 0.3, resting: 0.08 }
     }
 }
 
@@ -40,9 +40,10 @@ impl Past {
     pub(super) fn set_gains(&mut self, seen: &Seen, optimizer: &mut dyn State, rate: f32) {
         let Some(gains) = optimizer.gains() else { return };
         let pace = self.pace;
-        // More steps a frame are shorter ones: what a frame may change grows with their root. Paint then ripens by more of them.
-        let share = rate.sqrt().recip();
-        let ripening = pace.ripening * rate.sqrt().max(1.0);
+        // More steps a frame are shorter ones: what a frame may change grows with their root. Paint then ripens by more of them. Fewer are no
+        // longer ones: fresh paint would become coloured noise.
+        let many = rate.sqrt().max(1.0);
+        let (share, ripening) = (many.recip(), pace.ripening * many);
         for plane in gains.chunks_exact_mut(self.size.area()) {
             for ((gain, age), still) in plane.iter_mut().zip(&self.age).zip(seen.still) {
                 let resting = pace.resting * (REST / (REST + age)).powi(2);
