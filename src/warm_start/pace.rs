@@ -18,7 +18,7 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Pace { fresh: 4.3, ripening: 10.0, moving: 0.3, resting: 0.08 }
+        Pace { fresh: 4.4, ripening: 10.0, moving: 0.3, resting: 0.08 }
     }
 }
 
