@@ -38,7 +38,6 @@
 //!
 //! Tensors are (n, c, h, w) or (c, h, w), RGB, 0..1.
 
-mod beside;
 pub mod cli;
 pub mod colour;
 pub mod cost;

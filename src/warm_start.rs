@@ -25,7 +25,7 @@ pub(crate) use paint::FINE;
 use paint::Paint;
 use past::Past;
 
-use crate::{beside::beside, error::Result, frame::Size, motion::Seen, optim::State};
+use crate::{error::Result, frame::Size, motion::Seen, optim::State, threads::beside};
 
 /// What a frame starts from. All but [`WarmStart::Full`] are there to compare with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

@@ -1,8 +1,10 @@
 //! Work shared among threads.
 
+mod beside;
 mod each;
 mod workers;
 
+pub(crate) use beside::beside;
 pub use each::{bands, each};
 pub use workers::Workers;
 

@@ -11,6 +11,8 @@ mod linearize;
 mod relax;
 mod system;
 
+pub use relax::least_rows;
+
 use super::{Job, pyramid::PAD};
 use crate::{
     dispatch::wide,
@@ -87,11 +89,6 @@ fn framed<'a, const N: usize>(
     cuts: &[usize],
 ) -> impl Iterator<Item = [&'a mut [f32]; N]> {
     bands(planes.map(|plane| &mut plane[stride..]), stride, cuts)
-}
-
-/// Rows that a band must have for so many sweeps.
-pub fn least_rows(sweeps: usize) -> usize {
-    relax::least_rows(sweeps)
 }
 
 /// Improves the flow of each job in place, in bands of rows between the cuts.
