@@ -18,6 +18,18 @@ pub fn size_of(tensor: ArrayView3<f32>) -> Size {
     Size { width, height }
 }
 
+/// The planes of three channels, (3, h, w).
+///
+/// # Panics
+/// If there are not three.
+pub(crate) fn channels(planes: &mut [f32]) -> [&mut [f32]; 3] {
+    let area = planes.len() / 3;
+    assert_eq!(planes.len(), 3 * area, "three planes");
+    let (red, rest) = planes.split_at_mut(area);
+    let (green, blue) = rest.split_at_mut(area);
+    [red, green, blue]
+}
+
 /// A black tensor.
 pub fn zeros(size: Size) -> Array3<f32> {
     Array3::zeros((3, size.height, size.width))
@@ -31,8 +43,7 @@ pub fn from_rgb8(pixels: &[u8], tensor: &mut Array3<f32>) {
     let planes = tensor.as_slice_mut().expect("tensors here are contiguous");
     let area = planes.len() / 3;
     assert_eq!(pixels.len(), 3 * area);
-    let (red, rest) = planes.split_at_mut(area);
-    let (green, blue) = rest.split_at_mut(area);
+    let [red, green, blue] = channels(planes);
     for (((pixel, r), g), b) in pixels.chunks_exact(3).zip(red).zip(green).zip(blue) {
         *r = f32::from(pixel[0]) * (1.0 / 255.0);
         *g = f32::from(pixel[1]) * (1.0 / 255.0);

@@ -25,7 +25,15 @@ pub(crate) use paint::FINE;
 use paint::Paint;
 use past::Past;
 
-use crate::{error::Result, frame::Size, motion::Seen, optim::State, threads::beside};
+use std::sync::Arc;
+
+use crate::{
+    error::Result,
+    frame::Size,
+    motion::Seen,
+    optim::State,
+    threads::{Parallel, strips},
+};
 
 /// What a frame starts from. All but [`WarmStart::Full`] are there to compare with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -65,6 +73,7 @@ pub struct Pictures<'a> {
 /// Carries pictures of one size from frame to frame. All buffers are allocated when it is made.
 pub struct Carrier {
     size: Size,
+    threads: Arc<dyn Parallel>,
     long_term: Option<LongTerm>,
     /// How far what was carried to each pixel can be believed, in `[0, 1]`.
     mask: Vec<f32>,
@@ -74,9 +83,15 @@ pub struct Carrier {
 
 impl Carrier {
     /// With `long_term`, [`WarmStart::Full`] looks further back than the last frame.
-    pub fn new(size: Size, pace: Pace, detail: Detail, long_term: Option<LongTerm>) -> Self {
+    pub fn new(
+        size: Size,
+        pace: Pace,
+        detail: Detail,
+        long_term: Option<LongTerm>,
+        threads: Arc<dyn Parallel>,
+    ) -> Self {
         let (mask, paint, past) = (vec![0.0; size.area()], Paint::new(size), Past::new(size, pace, detail));
-        Carrier { size, long_term, mask, paint, past }
+        Carrier { size, threads, long_term, mask, paint, past }
     }
 
     /// A first frame was painted in so many steps.
@@ -97,6 +112,7 @@ impl Carrier {
         optimizer: &mut dyn State,
     ) -> Result<()> {
         let Pictures { picture, before, earlier } = pictures;
+        let threads = &*Arc::clone(&self.threads);
         self.mask.copy_from_slice(seen.mask);
         match how {
             WarmStart::Content => {
@@ -105,67 +121,65 @@ impl Carrier {
             }
             WarmStart::Previous => {}
             WarmStart::Warped | WarmStart::WarpedMoments => {
-                self.paint.warp(picture, seen.backward);
+                self.paint.warp(threads, picture, seen.backward);
                 if how == WarmStart::Warped {
                     optimizer.reset();
                 } else {
-                    self.past.bundle.warp(&mut planes(optimizer, self.size), seen.backward);
+                    self.past.bundle.warp(threads, &mut planes(optimizer, self.size), seen.backward);
                 }
             }
             WarmStart::Difference => {
                 let hard = |mask: f32| if mask > 0.5 { 1.0 } else { 0.0 };
-                self.paint.lift(picture, before);
-                self.paint.follow(seen.backward);
-                self.past.bundle.warp(&mut planes(optimizer, self.size), seen.backward);
+                self.paint.lift(threads, picture, before);
+                self.paint.follow(threads, seen.backward);
+                self.past.bundle.warp(threads, &mut planes(optimizer, self.size), seen.backward);
                 let carried = self.paint.carried.chunks_exact_mut(self.size.area());
                 for plane in planes(optimizer, self.size).into_iter().chain(carried) {
                     plane.iter_mut().zip(seen.mask).for_each(|(value, mask)| *value *= hard(*mask));
                 }
-                self.paint.put(seen.frame, picture);
+                self.paint.put(threads, seen.frame, picture);
             }
             WarmStart::Full => {
-                self.paint.lift(picture, before);
+                self.paint.lift(threads, picture, before);
                 if let Some(long_term) = &mut self.long_term {
                     long_term.remember(before, &self.paint.difference, &self.past.age);
                 }
                 self.follow(rate, seen, optimizer);
                 if let Some(long_term) = &mut self.long_term {
                     let Carrier { mask, paint, past, .. } = self;
-                    long_term.fill(seen.frame, mask, &mut paint.carried, &mut past.age)?;
+                    long_term.fill(threads, seen.frame, mask, &mut paint.carried, &mut past.age)?;
                     past.renew(mask.iter().zip(seen.mask).map(|(found, nearest)| found - nearest));
                 }
-                self.paint.put(seen.frame, picture);
+                self.paint.put(threads, seen.frame, picture);
                 if let Some(earlier) = earlier {
                     self.blend(picture, earlier);
                     self.past.renew(self.mask.iter().map(|mask| 1.0 - BLEND * mask));
                 }
-                self.past.set_gains(seen, optimizer, rate);
+                self.past.set_gains(threads, seen, optimizer, rate);
             }
         }
         Ok(())
     }
 
-    /// Takes paint, its past and the optimizer's state along the motion, and settles what of fine detail shows. The paint has a
-    /// thread of its own.
+    /// Takes paint, its past and the optimizer's state along the motion, and settles what of fine detail shows.
     fn follow(&mut self, rate: f32, seen: &Seen, optimizer: &mut dyn State) {
-        let Carrier { size, paint, past, .. } = self;
-        beside("carry", || paint.follow(seen.backward), || past.follow(seen, rate));
+        let Carrier { size, threads, paint, past, .. } = self;
+        let threads = &**threads;
+        paint.follow(threads, seen.backward);
+        past.follow(threads, seen, rate);
         let Past { luma, cover, softness, momentum, bundle, .. } = past;
-        let settle = || {
-            paint.soften(softness);
-            paint.cover_detail(luma.data(), cover);
-        };
-        beside("detail", settle, || {
-            bundle.warp(&mut planes(optimizer, *size), seen.backward);
-            pace::keep_momentum(momentum, optimizer);
-        });
+        paint.soften(threads, softness);
+        paint.cover_detail(threads, luma.data(), cover);
+        bundle.warp(threads, &mut planes(optimizer, *size), seen.backward);
+        pace::keep_momentum(threads, momentum, *size, optimizer);
     }
 
     /// As [`Carrier::carry`] in the manner of [`WarmStart::Full`] where the device moves picture and state: the pace alone.
     pub fn pace(&mut self, rate: f32, seen: &Seen, state: &mut dyn State) {
         self.mask.copy_from_slice(seen.mask);
-        self.past.follow(seen, rate);
-        self.past.set_gains(seen, state, rate);
+        let Carrier { threads, past, .. } = self;
+        past.follow(&**threads, seen, rate);
+        past.set_gains(&**threads, seen, state, rate);
     }
 
     /// How much of the fine detail that the motion does not explain was covered in the last start, 0 to 1, (h, w).
@@ -185,7 +199,8 @@ impl Carrier {
 
     /// The steps that were just spent on every pixel.
     pub fn spent(&mut self, steps: usize) {
-        self.past.age.iter_mut().for_each(|age| *age += steps as f32);
+        let Carrier { threads, past, size, .. } = self;
+        strips(&**threads, [&mut past.age], size.width, |_, [age]| age.iter_mut().for_each(|age| *age += steps as f32));
     }
 
     /// `delta c x + (1 - delta c) x_earlier` (Ruder et al. 2016, equation 11), c the reliability.
@@ -231,15 +246,23 @@ fn between(value: f32, bounds: (f32, f32)) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{motion::FlowField, optim::adam::Adam};
+    use crate::{
+        motion::FlowField,
+        optim::adam::Adam,
+        threads::{Scoped, Serial},
+    };
 
     const SIZE: Size = Size::new(24, 16);
     const AREA: usize = SIZE.area();
     const PAINT: f32 = 0.2;
 
+    fn carrier(detail: Detail) -> Carrier {
+        Carrier::new(SIZE, Pace::default(), detail, None, Arc::new(Scoped(2)))
+    }
+
     /// The start for `frame` after a flat grey one with flat paint, nothing having moved.
     fn start(frame: &[f32], detail: Detail, mask: f32, still: f32) -> Vec<f32> {
-        let mut carrier = Carrier::new(SIZE, Pace::default(), detail, None);
+        let mut carrier = carrier(detail);
         carrier.begin(50);
         let before = vec![0.4; 3 * AREA];
         let mut picture = vec![0.4 + PAINT; 3 * AREA];
@@ -280,14 +303,14 @@ mod tests {
 
     #[test]
     fn paint_from_elsewhere_loses_its_specks_and_the_other_nothing() {
-        let mut carrier = Carrier::new(SIZE, Pace::default(), Detail { smoothed: 0.5, ..Detail::default() }, None);
+        let mut carrier = carrier(Detail { smoothed: 0.5, ..Detail::default() });
         let (frame, backward, still) = (vec![0.4; 3 * AREA], FlowField::new(SIZE), vec![0.0; AREA]);
         for (mask, expected) in [(1.0, 0.2), (0.0, 0.1)] {
             let mask = vec![mask; AREA];
             let seen = Seen { frame: &frame, backward: &backward, mask: &mask, still: &still, cut: false };
             carrier.paint.carried = checkered(0.0, 0.1);
-            carrier.past.set_detail(&seen, 1.0);
-            carrier.paint.soften(&carrier.past.softness);
+            carrier.past.set_detail(&Serial, &seen, 1.0);
+            carrier.paint.soften(&Serial, &carrier.past.softness);
             let left = contrast(&carrier.paint.carried);
             assert!((left - expected).abs() < 0.01, "mask {}: {left}", mask[0]);
         }
@@ -302,7 +325,7 @@ mod tests {
 
     #[test]
     fn an_earlier_pass_is_blended_where_the_motion_is_reliable_and_rules_where_it_is_not() {
-        let mut carrier = Carrier::new(SIZE, Pace::default(), Detail::default(), None);
+        let mut carrier = carrier(Detail::default());
         for (mask, expected) in [(1.0, 0.6), (0.0, 0.8)] {
             carrier.mask.fill(mask);
             let mut picture = vec![0.4; 3 * AREA];

@@ -1,43 +1,58 @@
 //! Means over squares.
 
-use crate::{dispatch::wide, frame::Size};
+use crate::{
+    dispatch::wide,
+    frame::Size,
+    threads::{Parallel, strips},
+};
 
-/// Rows after which sums down the columns begin anew: between, each is the last one's with a row more and a row less, and what
-/// rounding leaves adds up.
-const ANEW: usize = 16;
-
-/// Means of a plane over squares of side `2 radius + 1`, the border repeated. `scratch` is a buffer.
-pub(crate) fn box_mean(from: &[f32], out: &mut [f32], scratch: &mut Vec<f32>, size: Size, radius: usize) {
-    means(from, out, scratch, size, radius, None);
+/// Means of a plane over squares of side `2 radius + 1`, the border repeated.
+pub(crate) fn box_mean(threads: &dyn Parallel, from: &[f32], out: &mut [f32], size: Size, radius: usize) {
+    box_mean_in_rows(threads, None, from, out, size, radius);
 }
 
 /// The same in the rows in which something of `wanted`, (h, w), is not zero; the others are left as they are.
 pub(crate) fn box_mean_where(
+    threads: &dyn Parallel,
     wanted: &[f32],
     from: &[f32],
     out: &mut [f32],
-    scratch: &mut Vec<f32>,
     size: Size,
     radius: usize,
 ) {
-    means(from, out, scratch, size, radius, Some(wanted));
+    box_mean_in_rows(threads, Some(wanted), from, out, size, radius);
+}
+
+fn box_mean_in_rows(
+    threads: &dyn Parallel,
+    wanted: Option<&[f32]>,
+    from: &[f32],
+    out: &mut [f32],
+    size: Size,
+    radius: usize,
+) {
+    let width = size.width.max(1);
+    strips(threads, [out], width, |range, [out]| {
+        means(from, range.start / width, out, width, radius, wanted.map(|wanted| &wanted[range]));
+    });
 }
 
 wide! {
-    fn means(from: &[f32], out: &mut [f32], scratch: &mut Vec<f32>, size: Size, radius: usize, wanted: Option<&[f32]>) {
-        let width = size.width.max(1);
+    /// Of a strip of rows, the first of them `top`. Sums down the columns begin anew with each: between, each is the last one's with a row
+    /// more and a row less, and what rounding leaves adds up.
+    fn means(from: &[f32], top: usize, out: &mut [f32], width: usize, radius: usize, wanted: Option<&[f32]>) {
         let side = 2 * radius + 1;
         let share = 1.0 / (side * side) as f32;
-        scratch.resize(3 * (width + 2 * radius), 0.0);
-        let (columns, runs) = scratch.split_at_mut(width + 2 * radius);
+        let mut buffer = vec![0.0; 3 * (width + 2 * radius)];
+        let (columns, runs) = buffer.split_at_mut(width + 2 * radius);
         // The row whose columns have been summed up last.
         let mut summed = None;
-        for (y, out) in out.chunks_exact_mut(width).enumerate() {
-            if wanted.is_some_and(|wanted| wanted[y * width..][..width].iter().all(|&wanted| wanted == 0.0)) {
+        for (row, out) in out.chunks_exact_mut(width).enumerate() {
+            if wanted.is_some_and(|wanted| wanted[row * width..][..width].iter().all(|&wanted| wanted == 0.0)) {
                 continue;
             }
-            let follows = y % ANEW > 0 && summed == Some(y - 1);
-            down(&mut columns[radius..][..width], from, y, radius, follows);
+            let y = top + row;
+            down(&mut columns[radius..][..width], from, y, radius, y > top && summed == Some(y - 1));
             summed = Some(y);
             let (first, last) = (columns[radius], columns[radius + width - 1]);
             columns[..radius].fill(first);
@@ -94,6 +109,7 @@ fn across(values: &[f32], runs: &mut [f32], out: &mut [f32], count: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::threads::{Scoped, Serial};
 
     #[test]
     fn it_is_the_mean_of_the_square_with_the_border_repeated() {
@@ -107,7 +123,7 @@ mod tests {
             let mut random = fastrand::Rng::with_seed(size.width as u64);
             let plane: Vec<f32> = (0..size.area()).map(|_| random.f32()).collect();
             let mut out = vec![0.0; size.area()];
-            box_mean(&plane, &mut out, &mut Vec::new(), size, radius);
+            box_mean(&Scoped(3), &plane, &mut out, size, radius);
             for (i, found) in out.iter().enumerate() {
                 let near = |at: usize, side: usize| {
                     (0..=2 * radius).map(move |k| (at + k).saturating_sub(radius).min(side - 1))
@@ -129,13 +145,12 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(1);
         let plane: Vec<f32> = (0..size.area()).map(|_| random.f32()).collect();
         let mut everywhere = vec![0.0; size.area()];
-        box_mean(&plane, &mut everywhere, &mut Vec::new(), size, radius);
+        box_mean(&Serial, &plane, &mut everywhere, size, radius);
         for wanted in [0..1, 149..150, 70..71, 30..34, 3..140] {
             let mut mask = vec![0.0; size.area()];
             mask[5 * size.width..][wanted.clone()].fill(0.3);
-            // What is left in the buffer from another picture counts for nothing.
-            let (mut out, mut scratch) = (vec![7.0; size.area()], vec![f32::NAN; 3 * (size.width + 2 * radius)]);
-            box_mean_where(&mask, &plane, &mut out, &mut scratch, size, radius);
+            let mut out = vec![7.0; size.area()];
+            box_mean_where(&Serial, &mask, &plane, &mut out, size, radius);
             let (row, others) = (5 * size.width..6 * size.width, 6 * size.width..size.area());
             let apart = out[row.clone()].iter().zip(&everywhere[row]).map(|(a, b)| (a - b).abs());
             assert!(apart.fold(0.0, f32::max) < 1e-6, "{wanted:?}");

@@ -22,8 +22,10 @@ pub use scene_cut::SceneCut;
 pub use warp::{BundleWarp, Kernel, SplineWarp, warp};
 
 use crate::{
+    dispatch::wide,
     error::{Error, Result},
     frame::Size,
+    threads::{Parallel, Serial, strips},
 };
 
 /// The weights of red, green and blue in luma (Rec. 601).
@@ -68,16 +70,30 @@ impl Plane {
     /// # Panics
     /// If `rgb` does not hold three planes of this size.
     pub fn set_luma(&mut self, rgb: &[f32]) {
+        self.set_luma_on(&Serial, rgb);
+    }
+
+    /// The same by several threads.
+    pub(crate) fn set_luma_on(&mut self, threads: &dyn Parallel, rgb: &[f32]) {
         let area = self.size.area();
         assert_eq!(rgb.len(), 3 * area, "an RGB picture of {}", self.size);
         let (red, rest) = rgb.split_at(area);
         let (green, blue) = rest.split_at(area);
-        for (((y, &r), &g), &b) in self.data.iter_mut().zip(red).zip(green).zip(blue) {
-            *y = LUMA[0] * r + LUMA[1] * g + LUMA[2] * b;
-        }
+        strips(threads, [&mut self.data], self.size.width, |range, [luma]| {
+            weigh([&red[range.clone()], &green[range.clone()], &blue[range]], luma);
+        });
     }
 
     fn expect_size(&self, expected: Size) -> Result<()> {
         if self.size == expected { Ok(()) } else { Err(Error::SizeMismatch { expected, found: self.size }) }
+    }
+}
+
+wide! {
+    fn weigh(rgb: [&[f32]; 3], luma: &mut [f32]) {
+        let [red, green, blue] = rgb;
+        for (((y, &r), &g), &b) in luma.iter_mut().zip(red).zip(green).zip(blue) {
+            *y = LUMA[0] * r + LUMA[1] * g + LUMA[2] * b;
+        }
     }
 }

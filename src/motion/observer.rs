@@ -1,13 +1,23 @@
 //! Watches a sequence of frames: what moved where, what held still, where a scene ends.
 
 use super::{DisFlow, DisSettings, Flow, FlowField, Plane, Reliability, ReliabilitySettings, Rematch, Scale, SceneCut};
-use crate::{dispatch::wide, error::Result, frame::Size};
+use std::sync::Arc;
+
+use crate::{
+    dispatch::wide,
+    error::Result,
+    frame::Size,
+    tensor,
+    threads::{Parallel, strips},
+};
 
 /// Watches frames, each against the one before as it was *held*: where nothing moved but the sensor's noise a frame is
 /// taken to look as it did before, to the bit. What is still is so judged against the moment it came to rest, and slow
 /// motion or a slow change of light shows as soon as it has added up to something.
 pub struct Observer {
     flow: DisFlow,
+    /// Those of the flow.
+    threads: Arc<dyn Parallel>,
     reliability: Reliability,
     cuts: SceneCut,
     /// In what size motion is looked for: all of the above, and these.
@@ -92,8 +102,10 @@ impl Observer {
     pub fn new(size: Size, flow: DisSettings, reliability: ReliabilitySettings) -> Self {
         let scale = Scale::new(size, flow.longest);
         let small = scale.small();
+        let flow = DisFlow::new(small, flow);
         Observer {
-            flow: DisFlow::new(small, flow),
+            threads: Arc::clone(flow.workers()) as _,
+            flow,
             reliability: Reliability::new(small, reliability),
             cuts: SceneCut::new(),
             scale,
@@ -115,26 +127,36 @@ impl Observer {
     /// # Panics
     /// If `frame` does not hold three planes of the observer's size.
     pub fn observe(&mut self, frame: &[f32]) -> Result<Seen<'_>> {
-        self.scale.reduce(|luma| luma.set_luma(frame), &mut self.current);
+        let threads = &*self.threads;
+        self.scale.reduce(threads, |luma| luma.set_luma_on(threads, frame), &mut self.current);
         let mut cut = !self.started;
         if self.started {
             let pair = self.flow.compute(&self.previous, &self.current)?;
-            self.reliability.compute(&self.previous, &self.current, pair)?;
+            self.reliability.compute(threads, &self.previous, &self.current, pair)?;
             cut = self.cuts.between(&self.previous, &self.current, &self.reliability)?;
-            self.scale.enlarge(self.reliability.mask(), &mut self.mask);
-            self.scale.enlarge(self.reliability.still(), &mut self.still);
-            self.scale.enlarge_flow(&pair.backward, &mut self.backward);
-            rest(&mut self.backward, &mut self.mask, &self.still);
+            self.scale.enlarge(threads, self.reliability.mask(), &mut self.mask);
+            self.scale.enlarge(threads, self.reliability.still(), &mut self.still);
+            self.scale.enlarge_flow(threads, &pair.backward, &mut self.backward);
+            let FlowField { u, v, size } = &mut self.backward;
+            strips(threads, [u, v, &mut self.mask], size.width, |range, [u, v, mask]| {
+                rest(u, v, mask, &self.still[range]);
+            });
         }
         std::mem::swap(&mut self.before, &mut self.held);
         if cut {
             self.held.copy_from_slice(frame);
             self.rematch.forget();
         } else {
-            hold(&self.before, frame, &self.still, &mut self.held);
+            let (size, before, still) = (self.backward.size, &self.before, &self.still);
+            strips(threads, tensor::channels(&mut self.held), size.width, |range, mut held| {
+                for (channel, held) in held.iter_mut().enumerate() {
+                    let values = channel * size.area() + range.start..channel * size.area() + range.end;
+                    hold(&before[values.clone()], &frame[values], &still[range.clone()], held);
+                }
+            });
             self.rematch.replace(&self.before, &self.held, &self.mask, &mut self.backward);
         }
-        self.scale.reduce(|luma| luma.set_luma(&self.held), &mut self.previous);
+        self.scale.reduce(threads, |luma| luma.set_luma_on(threads, &self.held), &mut self.previous);
         (self.started, self.cut) = (true, cut);
         Ok(self.seen())
     }
@@ -164,8 +186,8 @@ impl Observer {
 
 wide! {
     /// Brings the flow to rest where the picture is, and believes it there: under much noise the ways there and back differ.
-    fn rest(flow: &mut FlowField, mask: &mut [f32], still: &[f32]) {
-        for (((u, v), mask), still) in flow.u.iter_mut().zip(&mut flow.v).zip(mask).zip(still) {
+    fn rest(u: &mut [f32], v: &mut [f32], mask: &mut [f32], still: &[f32]) {
+        for (((u, v), mask), still) in u.iter_mut().zip(v).zip(mask).zip(still) {
             *u *= 1.0 - still;
             *v *= 1.0 - still;
             *mask += still * (1.0 - *mask);
@@ -174,14 +196,11 @@ wide! {
 }
 
 wide! {
-    /// What was held before, with the frame let in where something changed.
+    /// What was held before, with the frame let in where something changed; of one channel.
     fn hold(before: &[f32], frame: &[f32], still: &[f32], held: &mut [f32]) {
-        let planes = before.chunks_exact(still.len()).zip(frame.chunks_exact(still.len()));
-        for (held, (before, frame)) in held.chunks_exact_mut(still.len()).zip(planes) {
-            for ((held, (before, now)), still) in held.iter_mut().zip(before.iter().zip(frame)).zip(still) {
-                let blended = now + still * (before - now);
-                *held = if *still >= 1.0 { *before } else { blended };
-            }
+        for ((held, (before, now)), still) in held.iter_mut().zip(before.iter().zip(frame)).zip(still) {
+            let blended = now + still * (before - now);
+            *held = if *still >= 1.0 { *before } else { blended };
         }
     }
 }

@@ -10,9 +10,14 @@ use self::estimate::{blocks, samples};
 use super::{
     FlowField, FlowPair, Plane,
     box_mean::box_mean,
-    warp::{Kernel, Places, TOGETHER, warp},
+    warp::{Kernel, Places, TOGETHER, warp_on},
 };
-use crate::{dispatch::wide, error::Result, frame::Size};
+use crate::{
+    dispatch::wide,
+    error::Result,
+    frame::Size,
+    threads::{Parallel, strips},
+};
 
 /// Thresholds of [`Reliability`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,7 +55,6 @@ pub struct Reliability {
     residual: Vec<f32>,
     change: Vec<f32>,
     buffer: Vec<f32>,
-    row: Vec<f32>,
     blocks: Vec<f32>,
     /// Median length of the flow where the picture has something to follow, pixels.
     camera: f32,
@@ -78,7 +82,6 @@ impl Reliability {
             residual: plane(),
             change: plane(),
             buffer: plane(),
-            row: Vec::new(),
             blocks: Vec::with_capacity(blocks(size)),
             camera: 0.0,
             lengths: Vec::with_capacity(samples(size)),
@@ -124,37 +127,55 @@ impl Reliability {
     ///
     /// # Errors
     /// [`Error::SizeMismatch`](crate::Error::SizeMismatch) when a plane has another size.
-    pub fn compute(&mut self, previous: &Plane, current: &Plane, pair: &FlowPair) -> Result<()> {
+    pub fn compute(
+        &mut self,
+        threads: &dyn Parallel,
+        previous: &Plane,
+        current: &Plane,
+        pair: &FlowPair,
+    ) -> Result<()> {
         previous.expect_size(self.size)?;
         current.expect_size(self.size)?;
-        warp(previous.data(), &pair.backward, Kernel::Bicubic, &mut self.warped);
-        differences(self, previous.data(), current.data());
+        let (size, stride, settings) = (self.size, self.size.width, self.settings);
+        let (previous, current) = (previous.data(), current.data());
+        warp_on(threads, previous, &pair.backward, Kernel::Bicubic, &mut self.warped);
+        let Reliability { warped, residual, change, .. } = self;
+        strips(threads, [residual, change], stride, |range, [residual, change]| {
+            differences(&current[range.clone()], &warped[range.clone()], residual);
+            differences(&current[range.clone()], &previous[range], change);
+        });
         let noise = self.estimate_noise().min(LEAP * self.noise);
         self.noise = (self.noise + MEMORY * (noise - self.noise)).clamp(NOISE.0, NOISE.1);
         for (plane, radius) in [(&mut self.residual, 1), (&mut self.change, 2)] {
-            box_mean(plane, &mut self.buffer, &mut self.row, self.size, radius);
+            box_mean(threads, plane, &mut self.buffer, size, radius);
             std::mem::swap(plane, &mut self.buffer);
         }
-        consistency(self, pair);
-        if self.settings.boundary.is_finite() {
-            boundaries(self, &pair.backward);
-        }
-        photometric(self, current.data());
-        self.camera = self.estimate_camera(current.data(), &pair.backward);
-        hold(self, &pair.backward);
+        self.camera = self.estimate_camera(current, &pair.backward);
+        let Reliability { mask, still, residual, change, noise, camera, .. } = self;
+        let floor = settings.photometric + 2.0 * *noise;
+        // Mean absolute difference that noise alone makes.
+        let expected = 1.13 * *noise * settings.still;
+        // 1 up to half of the limit, 0 from there on.
+        let rest = (2.0 - 2.0 * *camera / settings.camera).clamp(0.0, 1.0);
+        strips(threads, [mask, still], stride, |range, [mask, still]| {
+            let top = range.start / stride;
+            consistency(pair, top, mask, settings.consistency);
+            if settings.boundary.is_finite() {
+                boundaries(&pair.backward, top, mask, settings.boundary);
+            }
+            photometric(current, &residual[range.clone()], top, mask, floor, size);
+            let (u, v) = (&pair.backward.u[range.clone()], &pair.backward.v[range.clone()]);
+            hold(&change[range], u, v, still, expected, rest);
+        });
         Ok(())
     }
 }
 
 wide! {
-    /// Absolute differences of luma to the previous frame, with and without the motion.
-    fn differences(state: &mut Reliability, previous: &[f32], current: &[f32]) {
-        let planes = current.iter().zip(previous).zip(&state.warped);
-        for (((now, then), warped), (residual, change)) in
-            planes.zip(state.residual.iter_mut().zip(&mut state.change))
-        {
-            *residual = (now - warped).abs();
-            *change = (now - then).abs();
+    /// Absolute differences.
+    fn differences(now: &[f32], then: &[f32], out: &mut [f32]) {
+        for (out, (now, then)) in out.iter_mut().zip(now.iter().zip(then)) {
+            *out = (now - then).abs();
         }
     }
 }
@@ -166,25 +187,24 @@ fn ramp(ratio: f32) -> f32 {
 }
 
 wide! {
-    /// The way there and back, and the frame's border.
-    fn consistency(state: &mut Reliability, pair: &FlowPair) {
-        let Size { width, height } = state.size;
+    /// The way there and back, and the frame's border, in the rows from `top` on; `factor` is on the tolerance.
+    fn consistency(pair: &FlowPair, top: usize, mask: &mut [f32], factor: f32) {
         let FlowPair { forward, backward } = pair;
+        let Size { width, height } = backward.size;
         let (right, bottom) = ((width - 1) as f32, (height - 1) as f32);
-        let settings = state.settings;
         let mut places = Places::new();
         let (mut there_u, mut there_v) = ([0.0f32; TOGETHER], [0.0f32; TOGETHER]);
-        for y in 0..height {
+        for (y, mask) in (top..).zip(mask.chunks_exact_mut(width)) {
             for start in (0..width).step_by(TOGETHER) {
                 let at = y * width + start;
                 let count = (width - start).min(TOGETHER);
                 let (u, v) = (&backward.u[at..][..count], &backward.v[at..][..count]);
-                places.find((start, y), u, v, state.size, 0.0);
+                places.find((start, y), u, v, backward.size, 0.0);
                 for k in 0..count {
                     there_u[k] = places.bilinear(&forward.u, k);
                     there_v[k] = places.bilinear(&forward.v, k);
                 }
-                let mask = &mut state.mask[at..][..count];
+                let mask = &mut mask[start..][..count];
                 for k in 0..count {
                     let (fu, fv, u, v) = (there_u[k], there_v[k], u[k], v[k]);
                     // Ruder: |w~ + w^|^2 > 0.01 (|w~|^2 + |w^|^2) + 0.5.
@@ -192,7 +212,7 @@ wide! {
                     let tolerance = 0.01 * (fu * fu + fv * fv + u * u + v * v) + 0.5;
                     let (px, py) = ((start + k) as f32 + u, y as f32 + v);
                     let outside = (-px).max(px - right).max((-py).max(py - bottom)).max(0.0);
-                    mask[k] = ramp(apart / (settings.consistency * tolerance)) * (1.0 - outside).max(0.0);
+                    mask[k] = ramp(apart / (factor * tolerance)) * (1.0 - outside).max(0.0);
                 }
             }
         }
@@ -200,17 +220,17 @@ wide! {
 }
 
 wide! {
-    /// Motion boundaries.
-    fn boundaries(state: &mut Reliability, flow: &FlowField) {
-        let Size { width, height } = state.size;
-        for y in 0..height {
-            for x in 0..width {
+    /// Motion boundaries, likewise.
+    fn boundaries(flow: &FlowField, top: usize, mask: &mut [f32], factor: f32) {
+        let width = flow.size.width;
+        for (y, mask) in (top..).zip(mask.chunks_exact_mut(width)) {
+            for (x, mask) in mask.iter_mut().enumerate() {
                 let at = y * width + x;
                 let (u, v) = (flow.u[at], flow.v[at]);
                 // Ruder: |grad u|^2 + |grad v|^2 > 0.01 |w^|^2 + 0.002.
-                let slope = slope(&flow.u, at, x, y, state.size) + slope(&flow.v, at, x, y, state.size);
+                let slope = slope(&flow.u, at, x, y, flow.size) + slope(&flow.v, at, x, y, flow.size);
                 let edge = 0.01 * (u * u + v * v) + 0.002;
-                state.mask[at] *= ramp(slope / (state.settings.boundary * edge));
+                *mask *= ramp(slope / (factor * edge));
             }
         }
     }
@@ -228,15 +248,13 @@ pub(crate) fn slope(plane: &[f32], at: usize, x: usize, y: usize, size: Size) ->
 
 wide! {
     /// The photometric check: what is left after the motion, against noise and against what a misfit of a fraction of a
-    /// pixel makes of the local contrast.
-    fn photometric(state: &mut Reliability, current: &[f32]) {
-        let Size { width, height } = state.size;
-        let floor = state.settings.photometric + 2.0 * state.noise;
-        for y in 0..height {
-            for x in 0..width {
-                let at = y * width + x;
-                let contrast = slope(current, at, x, y, state.size).sqrt();
-                state.mask[at] *= ramp(state.residual[at] / (floor + 0.3 * contrast));
+    /// pixel makes of the local contrast. `residual` and `mask` are of the rows from `top` on.
+    fn photometric(current: &[f32], residual: &[f32], top: usize, mask: &mut [f32], floor: f32, size: Size) {
+        let rows = residual.chunks_exact(size.width).zip(mask.chunks_exact_mut(size.width));
+        for (y, (residual, mask)) in (top..).zip(rows) {
+            for (x, (residual, mask)) in residual.iter().zip(mask).enumerate() {
+                let contrast = slope(current, y * size.width + x, x, y, size).sqrt();
+                *mask *= ramp(residual / (floor + 0.3 * contrast));
             }
         }
     }
@@ -244,13 +262,9 @@ wide! {
 
 wide! {
     /// Still: no more change than noise makes, and no flow to speak of (noise alone makes some on flat ground). Firmly 1 up
-    /// to well above what noise does on average: what is held must be held to the bit.
-    fn hold(state: &mut Reliability, flow: &FlowField) {
-        // Mean absolute difference that noise alone makes.
-        let expected = 1.13 * state.noise * state.settings.still;
-        // 1 up to half of the limit, 0 from there on.
-        let rest = (2.0 - 2.0 * state.camera / state.settings.camera).clamp(0.0, 1.0);
-        for ((still, change), (u, v)) in state.still.iter_mut().zip(&state.change).zip(flow.u.iter().zip(&flow.v)) {
+    /// to well above what noise does on average, `expected`: what is held must be held to the bit.
+    fn hold(change: &[f32], u: &[f32], v: &[f32], still: &mut [f32], expected: f32, rest: f32) {
+        for ((still, change), (u, v)) in still.iter_mut().zip(change).zip(u.iter().zip(v)) {
             let moved = (u * u + v * v).sqrt();
             let quiet = ((1.4 - change / expected) * 2.0).clamp(0.0, 1.0);
             *still = rest * quiet * (2.0 - moved).clamp(0.0, 1.0);
@@ -261,7 +275,10 @@ wide! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::motion::{DisFlow, DisSettings, Flow};
+    use crate::{
+        motion::{DisFlow, DisSettings, Flow},
+        threads::{Scoped, Serial},
+    };
 
     fn noise(seed: usize) -> f32 {
         let mut h = (seed as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -286,7 +303,7 @@ mod tests {
         let mut reliability = Reliability::new(size, ReliabilitySettings::default());
         let pair = flow.compute(before, after).unwrap();
         for _ in 0..20 {
-            reliability.compute(before, after, pair).unwrap();
+            reliability.compute(&Serial, before, after, pair).unwrap();
         }
         reliability
     }
@@ -310,7 +327,7 @@ mod tests {
         let mut flow = DisFlow::new(size, DisSettings::FAST);
         let mut reliability = Reliability::new(size, ReliabilitySettings::default());
         let (before, after) = (scene(0.0), scene(40.0));
-        reliability.compute(&before, &after, flow.compute(&before, &after).unwrap()).unwrap();
+        reliability.compute(&Scoped(3), &before, &after, flow.compute(&before, &after).unwrap()).unwrap();
         assert!(reliability.noise() < 1.5 * NOISE.0, "{} levels", 255.0 * reliability.noise());
     }
 

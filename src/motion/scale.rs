@@ -1,7 +1,11 @@
 //! Between a picture and the smaller one in which its motion is looked for, a half or a quarter of it or less.
 
 use super::{FlowField, Plane};
-use crate::{dispatch::wide, frame::Size};
+use crate::{
+    dispatch::wide,
+    frame::Size,
+    threads::{Parallel, strips},
+};
 
 /// Makes small planes of pictures of one size, and brings what was found in them back. Pixel `i` of a small plane covers the pixels
 /// from `i * factor` on.
@@ -11,8 +15,6 @@ pub struct Scale {
     levels: usize,
     /// A plane of the whole picture; none where nothing is made smaller.
     whole: Plane,
-    /// A row of what is enlarged.
-    row: Vec<f32>,
 }
 
 impl Scale {
@@ -23,7 +25,7 @@ impl Scale {
             (small, levels) = (Size::new(small.width.div_ceil(2), small.height.div_ceil(2)), levels + 1);
         }
         let whole = Plane::new(if levels > 0 { full } else { Size::new(0, 0) });
-        Scale { full, small, levels, whole, row: Vec::with_capacity(small.width + 2) }
+        Scale { full, small, levels, whole }
     }
 
     pub fn small(&self) -> Size {
@@ -34,39 +36,48 @@ impl Scale {
     ///
     /// # Panics
     /// If `out` is not of the small size.
-    pub fn reduce(&mut self, fill: impl FnOnce(&mut Plane), out: &mut Plane) {
+    pub fn reduce(&mut self, threads: &dyn Parallel, fill: impl FnOnce(&mut Plane), out: &mut Plane) {
         assert_eq!(out.size(), self.small, "the size of the small plane");
         if self.levels == 0 {
             fill(out);
             return;
         }
         fill(&mut self.whole);
-        shrink(self.whole.data(), self.full, out.data_mut(), self.small, self.levels);
+        let Scale { full, small, levels, ref whole } = *self;
+        strips(threads, [out.data_mut()], small.width, |range, [out]| {
+            shrink(whole.data(), full, range.start / small.width, out, small.width, levels);
+        });
     }
 
     /// A small plane's values, (h, w), at the full size, bilinear.
-    pub fn enlarge(&mut self, from: &[f32], out: &mut [f32]) {
-        enlarge(from, self.small, out, self.full, self.levels, 1.0, &mut self.row);
+    pub fn enlarge(&self, threads: &dyn Parallel, from: &[f32], out: &mut [f32]) {
+        let width = self.full.width;
+        strips(threads, [out], width, |range, [out]| {
+            enlarge(from, self.small, range.start / width, out, width, self.levels, 1.0);
+        });
     }
 
     /// A flow between small planes as one between pictures, in their pixels.
-    pub fn enlarge_flow(&mut self, from: &FlowField, out: &mut FlowField) {
-        enlarge_flow(from, out, self.levels, &mut self.row);
+    pub fn enlarge_flow(&self, threads: &dyn Parallel, from: &FlowField, out: &mut FlowField) {
+        enlarge_flow(threads, from, out, self.levels);
     }
 }
 
-/// Brings a field to `2^levels` times its size, its vectors scaled alike. `row` is a buffer.
-pub(super) fn enlarge_flow(from: &FlowField, to: &mut FlowField, levels: usize, row: &mut Vec<f32>) {
-    let gain = (1 << levels) as f32;
-    enlarge(&from.u, from.size, &mut to.u, to.size, levels, gain, row);
-    enlarge(&from.v, from.size, &mut to.v, to.size, levels, gain, row);
+/// Brings a field to `2^levels` times its size, its vectors scaled alike.
+pub(super) fn enlarge_flow(threads: &dyn Parallel, from: &FlowField, to: &mut FlowField, levels: usize) {
+    let (gain, width) = ((1 << levels) as f32, to.size.width);
+    strips(threads, [&mut to.u, &mut to.v], width, |range, [u, v]| {
+        enlarge(&from.u, from.size, range.start / width, u, width, levels, gain);
+        enlarge(&from.v, from.size, range.start / width, v, width, levels, gain);
+    });
 }
 
 wide! {
-    /// Means over squares of side `2^levels`; fewer pixels where they hang over the edge.
-    fn shrink(from: &[f32], full: Size, out: &mut [f32], small: Size, levels: usize) {
+    /// Means over squares of side `2^levels`; fewer pixels where they hang over the edge. Rows of `width` values from `top` on.
+    fn shrink(from: &[f32], full: Size, top: usize, out: &mut [f32], width: usize, levels: usize) {
         let side = 1 << levels;
-        for (y, out) in out.chunks_exact_mut(small.width).enumerate() {
+        for (row, out) in out.chunks_exact_mut(width).enumerate() {
+            let y = top + row;
             let rows = y * side..((y + 1) * side).min(full.height);
             let count = rows.len();
             out.fill(0.0);
@@ -81,16 +92,16 @@ wide! {
 }
 
 wide! {
-    /// Brings a plane to `2^levels` times its size, bilinearly, its values times `gain`. `row` is a buffer.
-    fn enlarge(from: &[f32], small: Size, to: &mut [f32], full: Size, levels: usize, gain: f32, row: &mut Vec<f32>) {
+    /// Brings a plane to `2^levels` times its size, bilinearly, its values times `gain`: rows of `full` values, from `first` on.
+    fn enlarge(from: &[f32], small: Size, first: usize, to: &mut [f32], full: usize, levels: usize, gain: f32) {
         let Size { width, height } = small;
         if levels == 0 {
-            to.iter_mut().zip(from).for_each(|(to, from)| *to = gain * from);
+            to.iter_mut().zip(&from[first * width..]).for_each(|(to, from)| *to = gain * from);
             return;
         }
         let factor = 1 << levels;
-        row.resize(width + 2, 0.0);
-        for (y, to) in to.chunks_exact_mut(full.width).enumerate() {
+        let mut row = vec![0.0; width + 2];
+        for (y, to) in (first..).zip(to.chunks_exact_mut(full)) {
             let position = ((y as f32 + 0.5) / factor as f32 - 0.5).clamp(0.0, (height - 1) as f32);
             let (top, fraction) = (position as usize, position.fract());
             let upper = &from[top * width..][..width];
@@ -100,7 +111,7 @@ wide! {
             }
             row[0] = row[1];
             row[width + 1] = row[width];
-            stretch(row, to, factor);
+            stretch(&row, to, factor);
         }
     }
 }
@@ -141,6 +152,7 @@ fn stretch_by<const FACTOR: usize>(row: &[f32], to: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::threads::Serial;
 
     /// A plane that rises evenly.
     fn slope(size: Size) -> Vec<f32> {
@@ -160,8 +172,8 @@ mod tests {
             let (mut scale, whole) = (Scale::new(size, longest), slope(size));
             assert_eq!(scale.small(), small);
             let (mut plane, mut back) = (Plane::new(small), vec![0.0; size.area()]);
-            scale.reduce(|plane| plane.data_mut().copy_from_slice(&whole), &mut plane);
-            scale.enlarge(plane.data(), &mut back);
+            scale.reduce(&Serial, |plane| plane.data_mut().copy_from_slice(&whole), &mut plane);
+            scale.enlarge(&Serial, plane.data(), &mut back);
             // Not at the border, where half a small pixel is repeated and the last one may be of fewer pixels.
             let margin = size.width.div_ceil(small.width);
             for y in margin..size.height - 2 * margin {
@@ -176,8 +188,8 @@ mod tests {
 
     #[test]
     fn a_plane_of_ones_stays_one_to_the_bit() {
-        let (mut scale, mut back) = (Scale::new(Size::new(51, 33), 26), vec![0.0; 51 * 33]);
-        scale.enlarge(&vec![1.0; 26 * 17], &mut back);
+        let (scale, mut back) = (Scale::new(Size::new(51, 33), 26), vec![0.0; 51 * 33]);
+        scale.enlarge(&Serial, &vec![1.0; 26 * 17], &mut back);
         assert!(back.iter().all(|value| *value == 1.0));
     }
 
@@ -186,7 +198,7 @@ mod tests {
         let (mut small, mut full) = (FlowField::new(Size::new(10, 6)), FlowField::new(Size::new(37, 23)));
         small.u.fill(1.5);
         small.v.fill(-0.5);
-        Scale::new(full.size, 12).enlarge_flow(&small, &mut full);
+        Scale::new(full.size, 12).enlarge_flow(&Serial, &small, &mut full);
         assert!(full.u.iter().all(|u| *u == 6.0) && full.v.iter().all(|v| *v == -2.0));
     }
 }

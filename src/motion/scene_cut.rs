@@ -96,7 +96,10 @@ fn shrink(plane: &Plane, thumbnail: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::motion::{DisFlow, DisSettings, Flow, ReliabilitySettings};
+    use crate::{
+        motion::{DisFlow, DisSettings, Flow, ReliabilitySettings},
+        threads::Serial,
+    };
 
     const SIZE: Size = Size::new(160, 90);
 
@@ -119,7 +122,7 @@ mod tests {
         let mut detector = SceneCut::new();
         let mut found = Vec::new();
         for (index, pair) in frames.windows(2).enumerate() {
-            reliability.compute(&pair[0], &pair[1], flow.compute(&pair[0], &pair[1]).unwrap()).unwrap();
+            reliability.compute(&Serial, &pair[0], &pair[1], flow.compute(&pair[0], &pair[1]).unwrap()).unwrap();
             if detector.between(&pair[0], &pair[1], &reliability).unwrap() {
                 found.push(index + 1);
             }

@@ -1,5 +1,7 @@
 //! What is measured on pixels: brightness, sharpness, and the warping error along the content's motion.
 
+use std::sync::Arc;
+
 use ndarray::Array3;
 
 use crate::{
@@ -130,8 +132,9 @@ impl Along {
 
     /// Measures the step from one frame to the next.
     pub fn step(&mut self, before: &Moment, now: &Moment) -> Result<Steadiness> {
+        let threads = Arc::clone(self.flow.workers());
         let pair = self.flow.compute(&before.content.luma, &now.content.luma)?;
-        self.reliability.compute(&before.content.luma, &now.content.luma, pair)?;
+        self.reliability.compute(&*threads, &before.content.luma, &now.content.luma, pair)?;
         let cut = self.cuts.between(&before.content.luma, &now.content.luma, &self.reliability)?;
         let (flow, mask) = (&pair.backward, self.reliability.mask());
         let errors = (!cut && self.reliability.mean() > LEAST_RELIABLE).then(|| {

@@ -8,12 +8,15 @@
 //! is 1.2 to 1.5 times as strong as inside with a margin of 4 pixels, a dark line where a painting has a dark edge, and 0.9 to 1.0 times
 //! with 8.
 
-use ndarray::{Array3, ArrayView3, Axis, s};
+use std::sync::Arc;
+
+use ndarray::{Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis, s};
 
 use crate::{
     frame::Size,
     motion::{FlowField, Seen},
     tensor,
+    threads::{Parallel, each},
 };
 
 /// Pixels on each side: even, so that the first pooling falls on the frame as it would without.
@@ -42,15 +45,17 @@ pub(super) fn mirrored(frame: ArrayView3<f32>) -> Array3<f32> {
 /// # Panics
 /// If `canvas` is not of the size [`around`] the frame's.
 pub(super) fn mirror(frame: ArrayView3<f32>, canvas: &mut Array3<f32>) {
-    let Size { width, height } = tensor::size_of(frame);
     assert_eq!(tensor::size_of(canvas.view()), around(tensor::size_of(frame)), "a canvas around the frame");
-    for (from, mut to) in frame.outer_iter().zip(canvas.outer_iter_mut()) {
-        for (y, mut row) in to.axis_iter_mut(Axis(0)).enumerate() {
-            let from = from.row(source(y, height));
-            row.slice_mut(s![MARGIN..MARGIN + width]).assign(&from);
-            for x in (0..MARGIN).chain(MARGIN + width..2 * MARGIN + width) {
-                row[x] = from[source(x, width)];
-            }
+    frame.outer_iter().zip(canvas.outer_iter_mut()).for_each(|(from, to)| mirror_plane(from, to));
+}
+
+fn mirror_plane(from: ArrayView2<f32>, mut to: ArrayViewMut2<f32>) {
+    let (height, width) = from.dim();
+    for (y, mut row) in to.axis_iter_mut(Axis(0)).enumerate() {
+        let from = from.row(source(y, height));
+        row.slice_mut(s![MARGIN..MARGIN + width]).assign(&from);
+        for x in (0..MARGIN).chain(MARGIN + width..2 * MARGIN + width) {
+            row[x] = from[source(x, width)];
         }
     }
 }
@@ -73,26 +78,30 @@ pub(super) struct Surroundings {
     backward: FlowField,
     mask: Vec<f32>,
     still: Vec<f32>,
+    threads: Arc<dyn Parallel>,
 }
 
 impl Surroundings {
     /// For frames of this size.
-    pub fn new(frame: Size) -> Self {
+    pub fn new(frame: Size, threads: Arc<dyn Parallel>) -> Self {
         let canvas = around(frame);
         let plane = || vec![0.0; canvas.area()];
         let frame = tensor::zeros(canvas);
-        Surroundings { frame, backward: FlowField::new(canvas), mask: plane(), still: plane() }
+        Surroundings { frame, backward: FlowField::new(canvas), mask: plane(), still: plane(), threads }
     }
 
     /// What was `seen`, of the size of the frame, around it too.
     pub fn of(&mut self, seen: &Seen) -> Seen<'_> {
         let size = seen.backward.size;
         let frame = ArrayView3::from_shape((3, size.height, size.width), seen.frame).expect("a frame of this size");
-        mirror(frame, &mut self.frame);
-        extend(&seen.backward.u, size, &mut self.backward.u);
-        extend(&seen.backward.v, size, &mut self.backward.v);
-        extend(seen.mask, size, &mut self.mask);
-        extend(seen.still, size, &mut self.still);
+        each(&*self.threads, frame.outer_iter().zip(self.frame.outer_iter_mut()), |(from, to)| mirror_plane(from, to));
+        let planes: [(&[f32], &mut [f32]); 4] = [
+            (&seen.backward.u, &mut self.backward.u),
+            (&seen.backward.v, &mut self.backward.v),
+            (seen.mask, &mut self.mask),
+            (seen.still, &mut self.still),
+        ];
+        each(&*self.threads, planes, |(from, to)| extend(from, size, to));
         Seen {
             frame: self.frame.as_slice().expect("tensors here are contiguous"),
             backward: &self.backward,
@@ -117,6 +126,7 @@ fn extend(plane: &[f32], size: Size, canvas: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::threads::Scoped;
 
     const SIZE: Size = Size::new(10, 9);
 
@@ -154,7 +164,7 @@ mod tests {
         backward.u.iter_mut().enumerate().for_each(|(i, u)| *u = (i % SIZE.width) as f32);
         let (frame, plane) = (vec![0.5; 3 * SIZE.area()], vec![0.25; SIZE.area()]);
         let seen = Seen { frame: &frame, backward: &backward, mask: &plane, still: &plane, cut: false };
-        let mut surroundings = Surroundings::new(SIZE);
+        let mut surroundings = Surroundings::new(SIZE, Arc::new(Scoped(3)));
         let seen = surroundings.of(&seen);
         assert_eq!(seen.backward.size, around(SIZE));
         let row = values(&[&[0; MARGIN], &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9], &[9; MARGIN]]);

@@ -1,6 +1,8 @@
 //! What frames of one size are painted with: canvases of that size and smaller ones, each measured against
 //! the paintings.
 
+use std::sync::Arc;
+
 use ndarray::{Array2, Array3};
 
 use super::{
@@ -17,6 +19,7 @@ use crate::{
     net::vgg::Tap,
     settings::{Balance, Settings},
     tensor::{self, Resampler},
+    threads::{self, Parallel, Workers},
     warm_start::{Carrier, LongTerm},
 };
 
@@ -56,16 +59,17 @@ impl Stylizer {
         let sizes = pyramid(size);
         let coarser = (0..sizes.len() - 1).map(|level| self.canvas(&sizes, level)).collect::<Result<_>>()?;
         let canvas = margin::around(size);
+        let threads: Arc<dyn Parallel> = Arc::new(Workers::new("carry", threads::for_pictures(flow.threads)));
         let long_term = long_term.then(|| LongTerm::new(canvas, flow, reliability));
         let canvases = Canvases {
             coarser,
             finest: self.canvas(&sizes, sizes.len() - 1)?,
-            carrier: Carrier::new(canvas, pace, fresh_detail, long_term),
+            carrier: Carrier::new(canvas, pace, fresh_detail, long_term, Arc::clone(&threads)),
             rhythm: Rhythm::new(),
             earlier: tensor::zeros(canvas),
             resampler: Resampler::new(),
         };
-        Ok(Studio { surroundings: Surroundings::new(size), canvases, shown: tensor::zeros(size) })
+        Ok(Studio { surroundings: Surroundings::new(size, threads), canvases, shown: tensor::zeros(size) })
     }
 
     /// The canvas of a level of the pyramid.

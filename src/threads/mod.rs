@@ -1,15 +1,15 @@
 //! Work shared among threads.
 
-mod beside;
 mod each;
+mod strips;
 mod workers;
 
-pub(crate) use beside::beside;
 pub use each::{bands, each};
+pub use strips::{STRIP, strips, strips_of};
 pub use workers::Workers;
 
 /// Threads that take pieces of work.
-pub trait Parallel: Sync {
+pub trait Parallel: Send + Sync {
     /// How many pieces run at once, at most.
     fn threads(&self) -> usize;
 
@@ -28,6 +28,16 @@ impl Parallel for Serial {
     fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {
         (0..count).for_each(work);
     }
+}
+
+/// More threads would be at work on pieces too small.
+const MOST: usize = 16;
+
+/// How many threads share the work on pictures: as many as are asked for, one for each of the machine's cores if that is 0; not more than
+/// pictures have pieces for.
+pub fn for_pictures(asked: usize) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    if asked == 0 { cores() } else { asked }.min(MOST)
 }
 
 /// Piece `k` of `count` pieces of `total` things, as even as can be.

@@ -1,7 +1,11 @@
 //! Fine detail at the start of a frame: how much of the frame's own shows through the paint, and of the paint's is carried.
 
 use super::{Past, trust};
-use crate::{dispatch::wide, motion::Seen};
+use crate::{
+    dispatch::wide,
+    motion::Seen,
+    threads::{Parallel, strips},
+};
 
 /// How much of the fine detail of what the motion does not explain shows at once, 0 to 1; all of what is coarse does. At 1 the
 /// frame's own edges and pores show through the paint of whatever moves, frame after frame, and one step cannot paint
@@ -27,21 +31,32 @@ impl Default for Detail {
 
 impl Past {
     /// As [`Detail`] says, with `rate` steps a frame; what is still is held to the bit.
-    pub(super) fn set_detail(&mut self, seen: &Seen, rate: f32) {
+    pub(super) fn set_detail(&mut self, threads: &dyn Parallel, seen: &Seen, rate: f32) {
         // More steps a frame paint over what does not fit, and need no fresh start for it.
         let alone = rate.max(1.0).recip();
         let detail =
             Detail { doubtful: alone * self.detail.doubtful, smoothed: alone * self.detail.smoothed, ..self.detail };
-        settle(&mut self.cover, &mut self.softness, &self.stale, seen, detail);
+        let Past { cover, softness, stale, size, .. } = self;
+        strips(threads, [cover, softness], size.width, |range, [cover, softness]| {
+            let (mask, still) = (&seen.mask[range.clone()], &seen.still[range.clone()]);
+            settle(cover, softness, &stale[range], mask, still, detail);
+        });
     }
 }
 
 wide! {
     /// How far each pixel's paint covers the frame's detail, and is smoothed.
-    fn settle(cover: &mut [f32], softness: &mut [f32], stale: &[f32], seen: &Seen, detail: Detail) {
+    fn settle(
+        cover: &mut [f32],
+        softness: &mut [f32],
+        stale: &[f32],
+        mask: &[f32],
+        still: &[f32],
+        detail: Detail,
+    ) {
         let Detail { reliable, doubtful, smoothed, outlived } = detail;
         let planes = cover.iter_mut().zip(softness).zip(stale);
-        for ((((cover, softness), stale), mask), still) in planes.zip(seen.mask).zip(seen.still) {
+        for ((((cover, softness), stale), mask), still) in planes.zip(mask).zip(still) {
             let trust = trust(*mask);
             *cover = (1.0 - still) * (1.0 - stale) * (1.0 - doubtful - (reliable - doubtful) * trust);
             *softness = (smoothed * (1.0 - trust)).max(outlived * stale);

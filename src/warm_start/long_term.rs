@@ -9,6 +9,7 @@ use crate::{
     error::Result,
     frame::Size,
     motion::{DisFlow, DisSettings, Flow, Kernel, Plane, Reliability, ReliabilitySettings, SplineWarp, warp},
+    threads::Parallel,
 };
 
 /// How many frames back to look, beyond the last one.
@@ -73,7 +74,14 @@ impl LongTerm {
 
     /// Where `mask` (h, w) is low and a farther frame is reliable, takes the difference (3, h, w) and the age from there,
     /// and raises the mask. `frame` is the present one, RGB, (3, h, w).
-    pub fn fill(&mut self, frame: &[f32], mask: &mut [f32], difference: &mut [f32], age: &mut [f32]) -> Result<()> {
+    pub fn fill(
+        &mut self,
+        threads: &dyn Parallel,
+        frame: &[f32],
+        mask: &mut [f32],
+        difference: &mut [f32],
+        age: &mut [f32],
+    ) -> Result<()> {
         self.current.set_luma(frame);
         for distance in DISTANCES {
             let unexplained = mask.iter().map(|c| 1.0 - c).sum::<f32>() / mask.len().max(1) as f32;
@@ -82,9 +90,9 @@ impl LongTerm {
             }
             let past = &self.past[(self.newest + KEPT + 1 - distance) % KEPT];
             let pair = self.flow.compute(&past.luma, &self.current)?;
-            self.reliability.compute(&past.luma, &self.current, pair)?;
+            self.reliability.compute(threads, &past.luma, &self.current, pair)?;
             let found = self.reliability.mask();
-            self.splines.warp(&past.difference, &pair.backward, &mut self.carried);
+            self.splines.warp(threads, &past.difference, &pair.backward, &mut self.carried);
             for (to, from) in difference.chunks_exact_mut(mask.len()).zip(self.carried.chunks_exact(mask.len())) {
                 for (((to, from), found), nearer) in to.iter_mut().zip(from).zip(found).zip(&*mask) {
                     *to += (found - nearer).max(0.0) * (from - *to);
@@ -105,6 +113,7 @@ impl LongTerm {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::threads::Serial;
 
     const SIZE: Size = Size::new(96, 64);
 
@@ -133,7 +142,7 @@ mod tests {
         let hidden = |i: usize| (40..60).contains(&(i % SIZE.width));
         let mut mask: Vec<f32> = (0..SIZE.area()).map(|i| if hidden(i) { 0.0 } else { 1.0 }).collect();
         let (mut difference, mut age) = (vec![bar; 3 * SIZE.area()], vec![7.0; SIZE.area()]);
-        memory.fill(&frame(None), &mut mask, &mut difference, &mut age).expect("sizes agree");
+        memory.fill(&Serial, &frame(None), &mut mask, &mut difference, &mut age).expect("sizes agree");
         for i in 0..SIZE.area() {
             let (paint, years) = if hidden(i) { (ground, 50.0) } else { (bar, 7.0) };
             assert!((difference[i] - paint).abs() < 0.02, "pixel {i}: {} where {paint} was painted", difference[i]);
@@ -151,7 +160,7 @@ mod tests {
         memory.forget();
         memory.remember(&frame(None), &vec![0.3; 3 * area], &vec![50.0; area]);
         let (mut mask, mut difference, mut age) = (vec![0.0; area], vec![0.1; 3 * area], vec![1.0; area]);
-        memory.fill(&frame(None), &mut mask, &mut difference, &mut age).expect("sizes agree");
+        memory.fill(&Serial, &frame(None), &mut mask, &mut difference, &mut age).expect("sizes agree");
         assert!(difference.iter().all(|d| *d == 0.1) && mask.iter().all(|c| *c == 0.0));
     }
 }

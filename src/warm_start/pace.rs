@@ -1,7 +1,13 @@
 //! How fast each pixel may change: fresh paint by long steps, old paint by short ones, paint at rest hardly at all.
 
 use super::{Past, trust};
-use crate::{dispatch::wide, motion::Seen, optim::State};
+use crate::{
+    dispatch::wide,
+    frame::Size,
+    motion::Seen,
+    optim::State,
+    threads::{Parallel, strips},
+};
 
 /// Numbers of [`WarmStart::Full`](super::WarmStart::Full): factors on the optimizer's rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,34 +38,42 @@ const RIPE: f32 = 12.0;
 
 impl Past {
     /// How much of the optimizer's momentum goes along.
-    pub(super) fn set_momentum(&mut self, seen: &Seen) {
-        momentum(&mut self.momentum, seen.mask);
+    pub(super) fn set_momentum(&mut self, threads: &dyn Parallel, seen: &Seen) {
+        strips(threads, [&mut self.momentum], self.size.width, |range, [kept]| momentum(kept, &seen.mask[range]));
     }
 
     /// The factor on each pixel's rate, from the age of its paint; `rate` is steps a frame.
-    pub(super) fn set_gains(&mut self, seen: &Seen, optimizer: &mut dyn State, rate: f32) {
+    pub(super) fn set_gains(&mut self, threads: &dyn Parallel, seen: &Seen, optimizer: &mut dyn State, rate: f32) {
         let Some(gains) = optimizer.gains() else { return };
-        let pace = self.pace;
         // More steps a frame are shorter ones: what a frame may change grows with their root. Paint then ripens by more of them. Fewer are no
         // longer ones: fresh paint would become coloured noise.
         let many = rate.sqrt().max(1.0);
-        let (share, ripening) = (many.recip(), pace.ripening * many);
         for plane in gains.chunks_exact_mut(self.size.area()) {
-            for ((gain, age), still) in plane.iter_mut().zip(&self.age).zip(seen.still) {
-                let resting = pace.resting * (REST / (REST + age)).powi(2);
-                let old = pace.moving + (resting - pace.moving) * still;
-                let times = age / ripening;
-                let fresh = if times < RIPE { (-times).exp() } else { 0.0 };
-                *gain = share * (old + (pace.fresh - old) * fresh);
-            }
+            strips(threads, [plane], self.size.width, |range, [gains]| {
+                self.pace.set(gains, &self.age[range.clone()], &seen.still[range], many);
+            });
         }
     }
 }
 
-/// Leaves the optimizer that much of its momentum at each pixel.
-pub(super) fn keep_momentum(kept: &[f32], optimizer: &mut dyn State) {
-    for plane in optimizer.momentum().into_iter().flat_map(|vector| vector.chunks_exact_mut(kept.len())) {
-        keep(plane, kept);
+impl Pace {
+    /// The gains at pixels from the age of their paint and from how still they are, for steps that are `many` times as short.
+    fn set(&self, gains: &mut [f32], age: &[f32], still: &[f32], many: f32) {
+        let (share, ripening) = (many.recip(), self.ripening * many);
+        for ((gain, age), still) in gains.iter_mut().zip(age).zip(still) {
+            let resting = self.resting * (REST / (REST + age)).powi(2);
+            let old = self.moving + (resting - self.moving) * still;
+            let times = age / ripening;
+            let fresh = if times < RIPE { (-times).exp() } else { 0.0 };
+            *gain = share * (old + (self.fresh - old) * fresh);
+        }
+    }
+}
+
+/// Leaves the optimizer that much, (h, w), of its momentum at each pixel.
+pub(super) fn keep_momentum(threads: &dyn Parallel, kept: &[f32], size: Size, optimizer: &mut dyn State) {
+    for plane in optimizer.momentum().into_iter().flat_map(|vector| vector.chunks_exact_mut(size.area())) {
+        strips(threads, [plane], size.width, |range, [plane]| keep(plane, &kept[range]));
     }
 }
 
@@ -83,9 +97,9 @@ wide! {
 mod tests {
     use super::*;
     use crate::{
-        frame::Size,
         motion::FlowField,
         optim::{Optimizer, adam::Adam},
+        threads::Serial,
         warm_start::Detail,
     };
 
@@ -103,8 +117,8 @@ mod tests {
         };
         adam.step(&mut vec![0.5; 3 * 32], &mut { slope }).expect("a step");
         let before: Vec<Vec<f32>> = adam.state().into_iter().map(|vector| vector.to_vec()).collect();
-        past.set_momentum(&seen);
-        keep_momentum(&past.momentum, &mut adam);
+        past.set_momentum(&Serial, &seen);
+        keep_momentum(&Serial, &past.momentum, size, &mut adam);
         // In this order: the moments, and the weights of both.
         for (index, (after, before)) in adam.state().into_iter().zip(&before).enumerate() {
             for (i, (after, before)) in after.iter().zip(before).enumerate() {

@@ -4,6 +4,8 @@ use crate::{
     dispatch::wide,
     frame::Size,
     motion::{FlowField, Plane, SplineWarp, box_mean::box_mean_where},
+    tensor,
+    threads::{Parallel, strips},
 };
 
 /// What differs from its mean over a square of side `2 FINE + 1` pixels is fine detail.
@@ -20,9 +22,8 @@ pub(super) struct Paint {
     before: Plane,
     residual: Vec<f32>,
     splines: SplineWarp,
-    /// Scratch: (h, w), and the means' own.
+    /// Scratch: (h, w).
     coarse: Vec<f32>,
-    sums: Vec<f32>,
 }
 
 impl Paint {
@@ -37,47 +38,58 @@ impl Paint {
             residual: plane(),
             splines: SplineWarp::new(size),
             coarse: plane(),
-            sums: Vec::new(),
         }
     }
 
     /// Takes the painted difference off the frame before.
-    pub fn lift(&mut self, picture: &[f32], before: &[f32]) {
-        subtract(picture, before, &mut self.difference);
-        self.before.set_luma(before);
+    pub fn lift(&mut self, threads: &dyn Parallel, picture: &[f32], before: &[f32]) {
+        let stride = self.size.width;
+        strips(threads, [&mut self.difference], stride, |range, [difference]| {
+            subtract(&picture[range.clone()], &before[range], difference);
+        });
+        self.before.set_luma_on(threads, before);
     }
 
     /// Moves it.
-    pub fn follow(&mut self, flow: &FlowField) {
+    pub fn follow(&mut self, threads: &dyn Parallel, flow: &FlowField) {
         let to = &mut [&mut self.carried[..], &mut self.residual];
-        self.splines.warp_all(&[&self.difference, self.before.data()], flow, to);
+        self.splines.warp_all(threads, &[&self.difference, self.before.data()], flow, to);
     }
 
     /// Moves a picture, in place.
-    pub fn warp(&mut self, picture: &mut [f32], flow: &FlowField) {
+    pub fn warp(&mut self, threads: &dyn Parallel, picture: &mut [f32], flow: &FlowField) {
         self.carried.copy_from_slice(picture);
-        self.splines.warp(&self.carried, flow, picture);
+        self.splines.warp(threads, &self.carried, flow, picture);
     }
 
     /// Takes from what was carried its own fine detail, as far as `softness`, (h, w), says.
-    pub fn soften(&mut self, softness: &[f32]) {
-        for carried in self.carried.chunks_exact_mut(self.size.area()) {
-            box_mean_where(softness, carried, &mut self.coarse, &mut self.sums, self.size, FINE);
-            blur(carried, &self.coarse, softness);
+    pub fn soften(&mut self, threads: &dyn Parallel, softness: &[f32]) {
+        let Paint { size, coarse, .. } = self;
+        for carried in self.carried.chunks_exact_mut(size.area()) {
+            box_mean_where(threads, softness, carried, coarse, *size, FINE);
+            strips(threads, [carried], size.width, |range, [carried]| {
+                blur(carried, &coarse[range.clone()], &softness[range]);
+            });
         }
     }
 
     /// Takes from what was carried the fine detail that the frame, of this `luma`, has and the motion does not explain, as far as the
     /// paint covers it. In luma alone: in colour there is little.
-    pub fn cover_detail(&mut self, luma: &[f32], cover: &[f32]) {
-        take_from(luma, &mut self.residual);
-        box_mean_where(cover, &self.residual, &mut self.coarse, &mut self.sums, self.size, FINE);
-        self::cover(&mut self.carried, &self.residual, &self.coarse, cover);
+    pub fn cover_detail(&mut self, threads: &dyn Parallel, luma: &[f32], cover: &[f32]) {
+        let Paint { size, coarse, residual, .. } = self;
+        strips(threads, [residual], size.width, |range, [residual]| take_from(&luma[range], residual));
+        box_mean_where(threads, cover, residual, coarse, *size, FINE);
+        strips(threads, tensor::channels(&mut self.carried), size.width, |range, carried| {
+            let (residual, coarse) = (&residual[range.clone()], &coarse[range.clone()]);
+            carried.into_iter().for_each(|carried| self::cover(carried, residual, coarse, &cover[range.clone()]));
+        });
     }
 
     /// The frame with what was carried on it.
-    pub fn put(&self, frame: &[f32], picture: &mut [f32]) {
-        add_within(frame, &self.carried, picture);
+    pub fn put(&self, threads: &dyn Parallel, frame: &[f32], picture: &mut [f32]) {
+        strips(threads, [picture], self.size.width, |range, [picture]| {
+            add_within(&frame[range.clone()], &self.carried[range], picture);
+        });
     }
 }
 
@@ -98,12 +110,10 @@ wide! {
 }
 
 wide! {
-    /// Takes what is fine of a plane from several, as far as it is covered.
+    /// Takes what is fine of a plane from another, as far as it is covered.
     fn cover(carried: &mut [f32], plane: &[f32], coarse: &[f32], cover: &[f32]) {
-        for carried in carried.chunks_exact_mut(plane.len()) {
-            for ((d, (value, coarse)), cover) in carried.iter_mut().zip(plane.iter().zip(coarse)).zip(cover) {
-                *d -= cover * (value - coarse);
-            }
+        for ((d, (value, coarse)), cover) in carried.iter_mut().zip(plane.iter().zip(coarse)).zip(cover) {
+            *d -= cover * (value - coarse);
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use super::{Detail, Pace, stale::LOOKS, trust};
 use crate::{
+    dispatch::wide,
     frame::Size,
     motion::{BundleWarp, Plane, Seen},
+    threads::{Parallel, strips},
 };
 
 /// Share of its age that paint keeps where the motion is not reliable: it comes from a place that looks alike.
@@ -33,9 +35,8 @@ pub(super) struct Past {
     pub luma: Plane,
     /// Moves what belongs to pixels, the optimizer's state too.
     pub bundle: BundleWarp,
-    /// Scratch: (h, w), and the means' own.
+    /// Scratch: (h, w).
     pub coarse: Vec<f32>,
-    pub sums: Vec<f32>,
 }
 
 impl Past {
@@ -57,7 +58,6 @@ impl Past {
             luma: Plane::new(size),
             bundle: BundleWarp::new(size),
             coarse: plane(),
-            sums: Vec::new(),
         }
     }
 
@@ -68,19 +68,26 @@ impl Past {
     }
 
     /// Goes along with the paint to the frame that was `seen`, which takes `rate` steps, and finds what follows for it.
-    pub fn follow(&mut self, seen: &Seen, rate: f32) {
-        self.carry(seen);
-        self.find_stale(seen);
-        self.set_detail(seen, rate);
-        self.set_momentum(seen);
+    pub fn follow(&mut self, threads: &dyn Parallel, seen: &Seen, rate: f32) {
+        self.carry(threads, seen);
+        self.find_stale(threads, seen);
+        self.set_detail(threads, seen, rate);
+        self.set_momentum(threads, seen);
     }
 
     /// The age of the paint, and what it was made for, go along with the paint; it counts as younger where the motion is not reliable.
-    pub fn carry(&mut self, seen: &Seen) {
+    pub fn carry(&mut self, threads: &dyn Parallel, seen: &Seen) {
         let mut past: Vec<&mut [f32]> = self.made_for.chunks_exact_mut(self.size.area()).collect();
         past.push(&mut self.age);
-        self.bundle.warp(&mut past, seen.backward);
-        for (age, mask) in self.age.iter_mut().zip(seen.mask) {
+        self.bundle.warp(threads, &mut past, seen.backward);
+        strips(threads, [&mut self.age], self.size.width, |range, [age]| doubt(age, &seen.mask[range]));
+    }
+}
+
+wide! {
+    /// Makes paint younger where the motion is not reliable.
+    fn doubt(age: &mut [f32], mask: &[f32]) {
+        for (age, mask) in age.iter_mut().zip(mask) {
             *age *= KEPT_AGE + (1.0 - KEPT_AGE) * trust(*mask);
         }
     }

@@ -11,6 +11,7 @@ use crate::{
     dispatch::wide,
     frame::Size,
     motion::{Seen, box_mean::box_mean, reliability::slope},
+    threads::{Parallel, strips},
 };
 
 /// Planes of what is remembered: mean colour and mean strength of the edges near each pixel.
@@ -31,20 +32,30 @@ const FORGOTTEN: (f32, f32) = (0.01, 0.15);
 
 impl Past {
     /// Finds what is stale, in `[0, 1]`, and makes it younger. Where the paint was made has been carried along.
-    pub(super) fn find_stale(&mut self, seen: &Seen) {
-        self.luma.set_luma(seen.frame);
-        gradient(self.luma.data(), &mut self.coarse, self.size);
-        let planes = seen.frame.chunks_exact(self.size.area()).chain([&self.coarse[..]]);
-        for ((out, plane), near) in self.looks.chunks_exact_mut(self.size.area()).zip(planes).zip(NEAR) {
-            box_mean(plane, out, &mut self.sums, self.size, near);
+    pub(super) fn find_stale(&mut self, threads: &dyn Parallel, seen: &Seen) {
+        let Past { size, luma, coarse, looks, made_for, stale, age, .. } = self;
+        let (size, area, stride) = (*size, size.area(), size.width);
+        luma.set_luma_on(threads, seen.frame);
+        strips(threads, [coarse], stride, |range, [coarse]| gradient(luma.data(), range.start / stride, coarse, size));
+        let planes = seen.frame.chunks_exact(area).chain([&coarse[..]]);
+        for ((out, plane), near) in looks.chunks_exact_mut(area).zip(planes).zip(NEAR) {
+            box_mean(threads, plane, out, size, near);
         }
         if std::mem::take(&mut self.forgotten) {
-            self.made_for.copy_from_slice(&self.looks);
+            made_for.copy_from_slice(looks);
         }
-        outlived(&self.looks, &mut self.made_for, &mut self.stale);
-        for (age, stale) in self.age.iter_mut().zip(&self.stale) {
-            *age *= 1.0 - stale;
-        }
+        let now: [&[f32]; LOOKS] = std::array::from_fn(|look| &looks[look * area..][..area]);
+        let mut planes = made_for.chunks_exact_mut(area);
+        let [red, green, blue, edges] = std::array::from_fn(|_| planes.next().expect("a plane for each look"));
+        strips(
+            threads,
+            [red, green, blue, edges, stale, age],
+            stride,
+            |range, [red, green, blue, edges, stale, age]| {
+                outlived(now.map(|plane| &plane[range.clone()]), [red, green, blue, edges], stale);
+                age.iter_mut().zip(stale).for_each(|(age, stale)| *age *= 1.0 - *stale);
+            },
+        );
     }
 
     /// These shares of the paint, pixel by pixel, were replaced by what was made for how the place looks now.
@@ -59,9 +70,10 @@ impl Past {
 }
 
 wide! {
-    /// Length of the gradient at each pixel.
-    fn gradient(plane: &[f32], out: &mut [f32], size: Size) {
-        for (y, out) in out.chunks_exact_mut(size.width).enumerate() {
+    /// Length of the gradient at each pixel of the rows from `top` on.
+    fn gradient(plane: &[f32], top: usize, out: &mut [f32], size: Size) {
+        for (row, out) in out.chunks_exact_mut(size.width).enumerate() {
+            let y = top + row;
             for (x, out) in out.iter_mut().enumerate() {
                 *out = slope(plane, y * size.width + x, x, y, size).sqrt();
             }
@@ -71,12 +83,10 @@ wide! {
 
 wide! {
     /// Compares how each place looks with how it did where its paint was made, and lets the paint forget a little.
-    fn outlived(looks: &[f32], made_for: &mut [f32], stale: &mut [f32]) {
-        let area = stale.len();
-        let now: [&[f32]; LOOKS] = std::array::from_fn(|look| &looks[look * area..][..area]);
-        let mut planes = made_for.chunks_exact_mut(area);
-        let mut then: [&mut [f32]; LOOKS] = std::array::from_fn(|_| planes.next().expect("a plane for each look"));
-        for at in 0..area {
+    fn outlived(now: [&[f32]; LOOKS], then: [&mut [f32]; LOOKS], stale: &mut [f32]) {
+        let length = stale.len();
+        let (now, mut then) = (now.map(|plane| &plane[..length]), then.map(|plane| &mut plane[..length]));
+        for at in 0..length {
             let mut apart = 0.0;
             for (now, then) in now.iter().zip(&then).take(EDGES) {
                 apart += (now[at] - then[at]) * (now[at] - then[at]);
@@ -98,6 +108,7 @@ mod tests {
     use super::*;
     use crate::{
         motion::FlowField,
+        threads::Serial,
         warm_start::{Detail, Pace},
     };
 
@@ -119,8 +130,8 @@ mod tests {
         past.begin(100);
         let (backward, mask, still) = (FlowField::new(SIZE), vec![1.0; SIZE.area()], vec![1.0; SIZE.area()]);
         for frame in frames {
-            past.carry(&Seen { frame, backward: &backward, mask: &mask, still: &still, cut: false });
-            past.find_stale(&Seen { frame, backward: &backward, mask: &mask, still: &still, cut: false });
+            past.carry(&Serial, &Seen { frame, backward: &backward, mask: &mask, still: &still, cut: false });
+            past.find_stale(&Serial, &Seen { frame, backward: &backward, mask: &mask, still: &still, cut: false });
         }
         past
     }

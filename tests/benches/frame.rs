@@ -7,6 +7,7 @@ use stylize::{
     motion::{BundleWarp, DisSettings, FlowField, Observer, ReliabilitySettings, SplineWarp},
     post::Compositor,
     tensor::{self, Filter, Resampler},
+    threads::Serial,
 };
 
 fn main() {
@@ -71,7 +72,7 @@ fn field(size: Size) -> FlowField {
 fn warp_picture(bencher: Bencher, size: Size) {
     let (source, flow, mut out) = (picture(size, 1), field(size), vec![0.0; 3 * size.area()]);
     let mut splines = SplineWarp::new(size);
-    bencher.bench_local(|| splines.warp(source.as_slice().expect("contiguous"), &flow, &mut out));
+    bencher.bench_local(|| splines.warp(&Serial, source.as_slice().expect("contiguous"), &flow, &mut out));
 }
 
 /// The optimizer's state along the flow: two moments of three channels, and what they have seen.
@@ -81,7 +82,7 @@ fn warp_state(bencher: Bencher, size: Size) {
         (vec![picture(size, 1).into_raw_vec_and_offset().0; 3], field(size), BundleWarp::new(size));
     bencher.bench_local(|| {
         let planes = state.iter_mut().flat_map(|planes| planes.chunks_exact_mut(size.area()));
-        bundle.warp(&mut planes.take(8).collect::<Vec<_>>(), &flow);
+        bundle.warp(&Serial, &mut planes.take(8).collect::<Vec<_>>(), &flow);
     });
 }
 

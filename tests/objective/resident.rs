@@ -28,6 +28,7 @@ use stylize::{
     optim::{Optimizer, State, adam::Adam},
     settings::Settings,
     stylizer::{Painting, Stylizer},
+    threads::Serial,
 };
 
 const RATE: f32 = 0.02;
@@ -103,7 +104,12 @@ impl<O: Objective> Reference<O> {
         let area = motion.momentum.len();
         let difference = &self.picture - &self.frame;
         let mut carried = vec![0.0; 3 * area];
-        SplineWarp::new(motion.flow.size).warp(difference.as_slice().expect("contiguous"), &motion.flow, &mut carried);
+        SplineWarp::new(motion.flow.size).warp(
+            &Serial,
+            difference.as_slice().expect("contiguous"),
+            &motion.flow,
+            &mut carried,
+        );
         for (index, x) in self.picture.as_slice_mut().expect("contiguous").iter_mut().enumerate() {
             let c = frame.as_slice().expect("contiguous")[index];
             *x = (c + carried[index]).clamp(0.0, 1.0);

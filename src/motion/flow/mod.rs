@@ -11,6 +11,8 @@ mod pyramid;
 mod refine;
 mod search;
 
+use std::sync::Arc;
+
 use self::{
     densify::{Dense, spread},
     pyramid::{Level, Pyramid},
@@ -21,7 +23,7 @@ use crate::{
     error::Result,
     frame::Size,
     motion::{Plane, scale::enlarge_flow},
-    threads::{Parallel, Serial, Workers, each, share},
+    threads::{Parallel, Serial, Workers, each, for_pictures, share},
 };
 
 /// Where each pixel went: `(u, v)` to the right and down, in pixels, `height * width` values each.
@@ -125,8 +127,6 @@ struct Step {
     dense: Dense,
     refine: Refine,
     flow: FlowField,
-    /// A row of the coarser field, enlarged.
-    row: Vec<f32>,
 }
 
 /// What is done at one level of one direction.
@@ -160,11 +160,8 @@ pub struct DisFlow {
     pyramids: [Pyramid; 2],
     directions: [Direction; 2],
     pair: FlowPair,
-    workers: Workers,
+    workers: Arc<Workers>,
 }
-
-/// More threads would be at work on bands too small.
-const MOST_THREADS: usize = 16;
 
 impl DisFlow {
     /// For planes of this size.
@@ -175,20 +172,24 @@ impl DisFlow {
         let shorter = size.width.min(size.height) as f32 / patch::SIDE as f32;
         let coarsest = (longer.log2() + 0.5).min(shorter.log2()).max(0.0) as usize;
         let pyramid = Pyramid::new(size, coarsest + 1);
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = if settings.threads == 0 { cores() } else { settings.threads }.min(MOST_THREADS);
+        let threads = for_pictures(settings.threads);
         let directions = [settings.finest_forward, settings.finest]
             .map(|finest| Direction::new(&pyramid, finest.min(coarsest), settings.stride, threads));
         let finest = settings.finest.min(settings.finest_forward).min(coarsest);
         let settings =
             DisSettings { finest, finest_search: settings.finest_search.clamp(finest, coarsest), ..settings };
         let pair = FlowPair { forward: FlowField::new(size), backward: FlowField::new(size) };
-        let (pyramids, workers) = ([pyramid.clone(), pyramid], Workers::new("motion", threads));
+        let (pyramids, workers) = ([pyramid.clone(), pyramid], Arc::new(Workers::new("motion", threads)));
         DisFlow { size, settings, pyramids, directions, pair, workers }
     }
 
     pub fn size(&self) -> Size {
         self.size
+    }
+
+    /// The threads that share its work; they have time between two flows.
+    pub fn workers(&self) -> &Arc<Workers> {
+        &self.workers
     }
 
     /// The way back alone.
@@ -203,7 +204,7 @@ impl DisFlow {
     fn run(&mut self, previous: &Plane, current: &Plane, forward: bool) -> Result<()> {
         previous.expect_size(self.size)?;
         current.expect_size(self.size)?;
-        let (settings, threads) = (self.settings, &self.workers);
+        let (settings, threads) = (self.settings, &*self.workers);
         let planes = self.pyramids.iter_mut().zip([previous, current]);
         each(threads, planes, |(pyramid, plane)| pyramid.build(plane, settings.finest));
         let ([past, present], [onward, back]) = (&self.pyramids, &mut self.directions);
@@ -214,7 +215,7 @@ impl DisFlow {
             let mut jobs: Vec<_> = journeys.iter_mut().filter_map(|journey| journey.job(level)).collect();
             settle(threads, &mut jobs, level >= settings.finest_search, &settings);
         }
-        each(threads, journeys, Journey::arrive);
+        journeys.into_iter().for_each(|journey| journey.arrive(threads));
         Ok(())
     }
 }
@@ -235,7 +236,6 @@ impl Direction {
                 dense: Dense::new(level),
                 refine: Refine::new(level.size, threads),
                 flow: FlowField::new(level.size),
-                row: Vec::with_capacity(pyramid.levels[0].stride),
             })
             .collect();
         Direction { steps, finest }
@@ -252,19 +252,18 @@ impl Journey<'_> {
     }
 
     /// Brings the flow to the size of the planes.
-    fn arrive(self) {
+    fn arrive(self, threads: &dyn Parallel) {
         let Direction { steps, finest } = self.direction;
-        let Step { flow, row, .. } = &mut steps[0];
-        enlarge_flow(flow, self.result, *finest, row);
+        enlarge_flow(threads, &steps[0].flow, self.result, *finest);
     }
 }
 
 impl Job<'_> {
     /// Starts from the coarser level, or at rest.
-    fn begin(&mut self) {
-        let Step { flow, row, .. } = &mut *self.step;
+    fn begin(&mut self, threads: &dyn Parallel) {
+        let flow = &mut self.step.flow;
         match self.coarser {
-            Some(coarser) => enlarge_flow(coarser, flow, 1, row),
+            Some(coarser) => enlarge_flow(threads, coarser, flow, 1),
             None => {
                 flow.u.fill(0.0);
                 flow.v.fill(0.0);
@@ -282,7 +281,7 @@ fn settle(threads: &dyn Parallel, jobs: &mut [Job], search_patches: bool, settin
         return each(threads, jobs, settle);
     }
     let cuts: Vec<_> = (0..=bands).map(|band| share(height, band, bands).start).collect();
-    each(threads, jobs.iter_mut(), Job::begin);
+    jobs.iter_mut().for_each(|job| job.begin(threads));
     if search_patches {
         search(threads, jobs, settings.search_steps);
         spread(threads, jobs, &cuts);

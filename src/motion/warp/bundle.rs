@@ -3,8 +3,13 @@
 //! Processors gather single values slowly (AMD's in particular). Eight planes, pixel by pixel, are fetched a whole register
 //! at a time.
 
+use std::ops::Range;
+
 use super::{FlowField, Places, SNAP, TOGETHER, wide};
-use crate::frame::Size;
+use crate::{
+    frame::Size,
+    threads::{Parallel, strips, strips_of},
+};
 
 /// Planes side by side.
 pub(super) const ABREAST: usize = 8;
@@ -27,12 +32,13 @@ impl BundleWarp {
     ///
     /// # Panics
     /// If a plane is not of the size that this was made for, or the flow.
-    pub fn warp(&mut self, planes: &mut [&mut [f32]], flow: &FlowField) {
+    pub fn warp(&mut self, threads: &dyn Parallel, planes: &mut [&mut [f32]], flow: &FlowField) {
         assert_eq!(self.pixels.len(), flow.size.area(), "the size of the flow");
+        let width = flow.size.width;
         for planes in planes.chunks_mut(ABREAST) {
             assert!(planes.iter().all(|plane| plane.len() == self.pixels.len()), "planes of {}", flow.size);
-            interleave(planes, &mut self.pixels);
-            bilinear(&self.pixels, flow, planes);
+            strips(threads, [&mut self.pixels], width, |range, [pixels]| interleave(planes, range.start, pixels));
+            strips_of(threads, planes, width, |range, planes| bilinear(&self.pixels, flow, range, planes));
         }
     }
 }
@@ -50,13 +56,13 @@ pub(super) fn most(a: f32, b: f32) -> f32 {
     if b > a { b } else { a }
 }
 
-/// Puts planes side by side; lanes without a plane keep what they have.
-pub(super) fn interleave<P: AsRef<[f32]>, const N: usize>(planes: &[P], pixels: &mut Pixels<N>) {
+/// Puts planes side by side, from their value `first` on; lanes without a plane keep what they have.
+pub(super) fn interleave<P: AsRef<[f32]>, const N: usize>(planes: &[P], first: usize, pixels: &mut Pixels<N>) {
     for start in (0..pixels.len()).step_by(TOGETHER) {
         let count = (pixels.len() - start).min(TOGETHER);
         let to = &mut pixels[start..start + count];
         for (lane, plane) in planes.iter().enumerate() {
-            for (pixel, value) in to.iter_mut().zip(&plane.as_ref()[start..]) {
+            for (pixel, value) in to.iter_mut().zip(&plane.as_ref()[first + start..]) {
                 pixel[lane] = *value;
             }
         }
@@ -84,11 +90,12 @@ fn between(a: &[f32; ABREAST], b: &[f32; ABREAST], t: f32) -> [f32; ABREAST] {
 }
 
 wide! {
-    fn bilinear(pixels: &Pixels<ABREAST>, flow: &FlowField, planes: &mut [&mut [f32]]) {
-        let Size { width, height } = flow.size;
+    /// Of the rows that `range` is of a plane, which `planes` are of all.
+    fn bilinear(pixels: &Pixels<ABREAST>, flow: &FlowField, range: Range<usize>, planes: &mut [&mut [f32]]) {
+        let Size { width, .. } = flow.size;
         let mut places = Places::new();
         let mut row = [[0.0f32; ABREAST]; TOGETHER];
-        for y in 0..height {
+        for y in range.start / width..range.end / width {
             for x in (0..width).step_by(TOGETHER) {
                 let at = y * width + x;
                 let count = (width - x).min(TOGETHER);
@@ -103,7 +110,7 @@ wide! {
                     let lower = between(&pixels[c], &pixels[d], places.fx[k]);
                     *out = between(&upper, &lower, places.fy[k]);
                 }
-                scatter(&row[..count], planes, at);
+                scatter(&row[..count], planes, at - range.start);
             }
         }
     }

@@ -9,7 +9,10 @@ use super::{
     bundle::{self, at_rest, interleave, most, scatter},
     wide,
 };
-use crate::frame::Size;
+use crate::{
+    frame::Size,
+    threads::{Parallel, each, strips, strips_of},
+};
 
 /// Planes side by side: a picture's and one more.
 const ABREAST: usize = 4;
@@ -28,7 +31,7 @@ pub(crate) const POLE: f32 = -0.267_949_2;
 /// Pixels after which the pole's powers are below 1e-5: the start of the recursion looks no further.
 const HORIZON: usize = 9;
 /// Values of a row that are filtered down and up together: 1 MiB at a height of 1080.
-const STRIP: usize = 256;
+const BLOCK: usize = 256;
 
 impl SplineWarp {
     /// For pictures of this size.
@@ -41,15 +44,15 @@ impl SplineWarp {
     ///
     /// # Panics
     /// As [`super::warp`], and if the flow is not of the size that this was made for.
-    pub fn warp(&mut self, source: &[f32], flow: &FlowField, out: &mut [f32]) {
-        self.warp_all(&[source], flow, &mut [out]);
+    pub fn warp(&mut self, threads: &dyn Parallel, source: &[f32], flow: &FlowField, out: &mut [f32]) {
+        self.warp_all(threads, &[source], flow, &mut [out]);
     }
 
     /// The same for several pictures, four planes at a time.
     ///
     /// # Panics
     /// As [`SplineWarp::warp`].
-    pub fn warp_all(&mut self, sources: &[&[f32]], flow: &FlowField, out: &mut [&mut [f32]]) {
+    pub fn warp_all(&mut self, threads: &dyn Parallel, sources: &[&[f32]], flow: &FlowField, out: &mut [&mut [f32]]) {
         let area = flow.size.area();
         assert_eq!(self.source.len(), area, "the size of the flow");
         if area == 0 {
@@ -62,32 +65,43 @@ impl SplineWarp {
         assert!(sources.iter().all(|plane| whole(plane.len())), "whole channels of {}", flow.size);
         assert!(out.iter().all(|plane| whole(plane.len())), "whole channels of {}", flow.size);
         for (sources, out) in sources.chunks(ABREAST).zip(out.chunks_mut(ABREAST)) {
-            interleave(sources, &mut self.source);
-            prefilter(&self.source, &mut self.coefficients, flow.size);
-            spline(sources, (&self.source, &self.coefficients), flow, out);
+            self.prefilter(threads, sources, flow.size);
+            let pixels = (&self.source[..], &self.coefficients[..]);
+            strips_of(threads, out, flow.size.width, |range, out| spline(sources, pixels, flow, range, out));
+        }
+    }
+
+    /// The coefficients for these planes, rows then columns.
+    fn prefilter(&mut self, threads: &dyn Parallel, planes: &[&[f32]], size: Size) {
+        let Size { width, height } = size;
+        let gain = |side: usize| if side > 1 { 6.0 } else { 1.0 };
+        let gain = gain(width) * gain(height);
+        strips(threads, [&mut self.source], width, |range, [pixels]| interleave(planes, range.start, pixels));
+        let source = &self.source;
+        strips(threads, [&mut self.coefficients], width, |range, [coefficients]| {
+            prefilter_rows(&source[range], coefficients, width, gain);
+        });
+        if height > 1 {
+            // Blocks that stay in the cache on the way down and up again.
+            let rows = self.coefficients.as_flattened_mut().chunks_exact_mut(ABREAST * width);
+            let mut rest: Vec<_> = rows.map(|row| row.chunks_mut(BLOCK)).collect();
+            let blocks =
+                (0..(ABREAST * width).div_ceil(BLOCK)).map(|_| rest.iter_mut().filter_map(Iterator::next).collect());
+            each(threads, blocks, |mut block: Vec<_>| filter_columns(&mut block));
         }
     }
 }
 
 wide! {
-    /// The coefficients for these pixels, rows then columns.
-    fn prefilter(pixels: &Pixels, coefficients: &mut Pixels, size: Size) {
-        let Size { width, height } = size;
-        let gain = |side: usize| if side > 1 { 6.0 } else { 1.0 };
+    /// The coefficients for the rows of these pixels, times `gain`.
+    fn prefilter_rows(pixels: &Pixels, coefficients: &mut Pixels, width: usize, gain: f32) {
         // Several rows at once: each recursion waits for itself.
         for (rows, from) in coefficients.chunks_mut(4 * width).zip(pixels.chunks(4 * width)) {
             for (value, from) in rows.as_flattened_mut().iter_mut().zip(from.as_flattened()) {
-                *value = gain(width) * gain(height) * from;
+                *value = gain * from;
             }
             if width > 1 {
                 filter_rows(rows, width);
-            }
-        }
-        if height > 1 {
-            // Strips that stay in the cache on the way down and up again.
-            for left in (0..ABREAST * width).step_by(STRIP) {
-                let strip = left..(ABREAST * width).min(left + STRIP);
-                filter_columns(coefficients.as_flattened_mut(), strip, ABREAST * width, height);
             }
         }
     }
@@ -131,29 +145,26 @@ fn filter_rows(rows: &mut Pixels, width: usize) {
     }
 }
 
-/// The columns `strip` of rows of `width` values; but for the factor 6.
-#[inline(always)]
-fn filter_columns(plane: &mut [f32], strip: Range<usize>, width: usize, height: usize) {
-    let row = |y: usize| y * width + strip.start..y * width + strip.end;
-    let (first, rest) = plane.split_at_mut(width);
-    let mut power = POLE;
-    for near in 0..(HORIZON - 1).min(height - 1) {
-        let sums = first[row(0)].iter_mut().zip(&rest[row(near)]);
-        sums.for_each(|(sum, value)| *sum += power * value);
-        power *= POLE;
-    }
-    for y in 1..height {
-        let (done, rest) = plane.split_at_mut(y * width);
-        let values = rest[row(0)].iter_mut().zip(&done[row(y - 1)]);
-        values.for_each(|(value, above)| *value += POLE * above);
-    }
-    let (upper, last) = plane.split_at_mut((height - 1) * width);
-    let values = last[row(0)].iter_mut().zip(&upper[row(height - 2)]);
-    values.for_each(|(value, above)| *value = LAST * (*value + POLE * above));
-    for y in (0..height - 1).rev() {
-        let (upper, lower) = plane.split_at_mut((y + 1) * width);
-        let values = upper[row(y)].iter_mut().zip(&lower[row(0)]);
-        values.for_each(|(value, below)| *value = POLE * (below - *value));
+wide! {
+    /// A block of columns, two rows of it or more; but for the factor 6.
+    fn filter_columns(block: &mut [&mut [f32]]) {
+        let height = block.len();
+        let (first, rest) = block.split_at_mut(1);
+        let mut power = POLE;
+        for near in rest.iter().take(HORIZON - 1) {
+            first[0].iter_mut().zip(&**near).for_each(|(sum, value)| *sum += power * value);
+            power *= POLE;
+        }
+        for y in 1..height {
+            let (done, rest) = block.split_at_mut(y);
+            rest[0].iter_mut().zip(&*done[y - 1]).for_each(|(value, above)| *value += POLE * above);
+        }
+        let (upper, last) = block.split_at_mut(height - 1);
+        last[0].iter_mut().zip(&*upper[height - 2]).for_each(|(value, above)| *value = LAST * (*value + POLE * above));
+        for y in (0..height - 1).rev() {
+            let (upper, lower) = block.split_at_mut(y + 1);
+            upper[y].iter_mut().zip(&*lower[0]).for_each(|(value, below)| *value = POLE * (below - *value));
+        }
     }
 }
 
@@ -247,19 +258,26 @@ fn least(a: f32, b: f32) -> f32 {
 }
 
 wide! {
-    fn spline(from: &[&[f32]], pixels: (&Pixels, &Pixels), flow: &FlowField, planes: &mut [&mut [f32]]) {
+    /// The rows that `range` is of a plane, which `planes` are of all.
+    fn spline(
+        from: &[&[f32]],
+        pixels: (&Pixels, &Pixels),
+        flow: &FlowField,
+        range: Range<usize>,
+        planes: &mut [&mut [f32]],
+    ) {
         let (source, coefficients) = pixels;
-        let Size { width, height } = flow.size;
+        let Size { width, .. } = flow.size;
         let mut places = Places::new();
         let (mut wx, mut wy) = ([[0.0f32; 4]; TOGETHER], [[0.0f32; 4]; TOGETHER]);
         let mut row = [[0.0f32; ABREAST]; TOGETHER];
-        for y in 0..height {
+        for y in range.start / width..range.end / width {
             for x in (0..width).step_by(TOGETHER) {
                 let at = y * width + x;
                 let count = (width - x).min(TOGETHER);
                 if at_rest(&flow.u[at..][..count], &flow.v[at..][..count]) {
                     for (plane, from) in planes.iter_mut().zip(from) {
-                        plane[at..at + count].copy_from_slice(&from[at..at + count]);
+                        plane[at - range.start..][..count].copy_from_slice(&from[at..][..count]);
                     }
                     continue;
                 }
@@ -286,7 +304,7 @@ wide! {
                         out[lane] = least(most(sum[lane], low), high);
                     }
                 }
-                scatter(&row[..count], planes, at);
+                scatter(&row[..count], planes, at - range.start);
             }
         }
     }

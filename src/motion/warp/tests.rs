@@ -5,7 +5,10 @@ use super::{
     spline::{Around, b_spline},
     *,
 };
-use crate::dispatch::in_each_code;
+use crate::{
+    dispatch::in_each_code,
+    threads::{Scoped, Serial},
+};
 
 fn shift(size: Size, u: f32, v: f32) -> FlowField {
     FlowField { size, u: vec![u; size.area()], v: vec![v; size.area()] }
@@ -54,7 +57,7 @@ fn a_hundred_warps_keep_detail_that_bilinear_ones_lose() {
     let bilinear = kept(|source, flow, out| warp(source, flow, Kernel::Bilinear, out));
     let bicubic = kept(|source, flow, out| warp(source, flow, Kernel::Bicubic, out));
     let mut splines = SplineWarp::new(Size::new(160, 120));
-    let spline = kept(|source, flow, out| splines.warp(source, flow, out));
+    let spline = kept(|source, flow, out| splines.warp(&Serial, source, flow, out));
     eprintln!("kept after 100 warps: bilinear {bilinear:.3}, bicubic {bicubic:.3}, spline {spline:.3}");
     assert!(spline > 5.0 * bilinear && spline < 1.1, "{spline}");
     assert!(bilinear < 0.1, "{bilinear}");
@@ -95,7 +98,7 @@ fn the_spline_goes_through_its_pixels_and_copies_whole_ones() {
     let source: Vec<f32> = (0..size.area()).map(|i| ((i * 7) as f32).sin()).collect();
     let mut splines = SplineWarp::new(size);
     let mut out = vec![0.0; source.len()];
-    splines.warp(&source, &shift(size, 0.0, 0.0), &mut out);
+    splines.warp(&Serial, &source, &shift(size, 0.0, 0.0), &mut out);
     assert_eq!(out, source);
     // Interpolation itself, past the snapping and the bounds. The border of the coefficients is mirrored, not repeated: only
     // inside is it exact.
@@ -147,17 +150,17 @@ fn many_planes_move_as_each_would_alone() {
         let source: Vec<f32> = (0..11 * area).map(|i| (i as f32 * 0.7).sin()).collect();
         let (mut together, mut alone) = (source.clone(), vec![0.0; source.len()]);
         let mut planes: Vec<&mut [f32]> = together.chunks_mut(area).collect();
-        BundleWarp::new(size).warp(&mut planes, &flow);
+        BundleWarp::new(size).warp(&Scoped(3), &mut planes, &flow);
         warp(&source, &flow, Kernel::Bilinear, &mut alone);
         assert_eq!(together, alone);
         let mut splines = SplineWarp::new(size);
-        splines.warp(&source, &flow, &mut together);
+        splines.warp(&Scoped(3), &source, &flow, &mut together);
         for (source, alone) in source.chunks(area).zip(alone.chunks_mut(area)) {
-            splines.warp(source, &flow, alone);
+            splines.warp(&Serial, source, &flow, alone);
         }
         assert_eq!(together, alone);
         for warped in in_each_code(|| {
-            splines.warp(&source, &flow, &mut alone);
+            splines.warp(&Serial, &source, &flow, &mut alone);
             alone.clone()
         }) {
             assert_eq!(together, warped);
@@ -168,6 +171,6 @@ fn many_planes_move_as_each_would_alone() {
 #[test]
 fn planes_lie_side_by_side() {
     let mut pixels = vec![[9.0; ABREAST]; 3];
-    interleave(&[&[1.0, 2.0, 3.0][..], &[4.0, 5.0, 6.0]], &mut pixels);
+    interleave(&[&[1.0, 2.0, 3.0][..], &[4.0, 5.0, 6.0]], 0, &mut pixels);
     assert!(pixels.iter().zip(1..).all(|(p, k)| p[..3] == [k as f32, (k + 3) as f32, 9.0]), "{pixels:?}");
 }

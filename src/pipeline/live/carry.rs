@@ -10,6 +10,8 @@ use crate::{
     error::Result,
     frame::Size,
     motion::{DisFlow, DisSettings, FlowField, Kernel, Plane, Scale, warp},
+    tensor,
+    threads::Serial,
 };
 
 pub(super) struct Carry {
@@ -53,19 +55,19 @@ impl Carry {
     pub fn carry(&mut self, painted: &Painted, content: &[u8], out: &mut [u8]) -> Result<()> {
         if self.of != Some(painted.at) {
             self.of = Some(painted.at);
-            self.scale.reduce(|plane| luma(painted.content.pixels(), plane), &mut self.previous);
+            self.scale.reduce(&Serial, |plane| luma(painted.content.pixels(), plane), &mut self.previous);
             let pixels = painted.picture.pixels().chunks_exact(3).zip(painted.content.pixels().chunks_exact(3));
-            let [red, green, blue] = planes_mut(&mut self.difference);
+            let [red, green, blue] = tensor::channels(&mut self.difference);
             for ((((picture, content), red), green), blue) in pixels.zip(red).zip(green).zip(blue) {
                 let apart = |c: usize| (f32::from(picture[c]) - f32::from(content[c])) / 255.0;
                 (*red, *green, *blue) = (apart(0), apart(1), apart(2));
             }
         }
-        self.scale.reduce(|plane| luma(content, plane), &mut self.current);
+        self.scale.reduce(&Serial, |plane| luma(content, plane), &mut self.current);
         let found = self.flow.compute_backward(&self.previous, &self.current)?;
-        self.scale.enlarge_flow(found, &mut self.backward);
+        self.scale.enlarge_flow(&Serial, found, &mut self.backward);
         warp(&self.difference, &self.backward, Kernel::Bilinear, &mut self.carried);
-        let [red, green, blue] = planes_mut(&mut self.carried);
+        let [red, green, blue] = tensor::channels(&mut self.carried);
         let pixels = out.chunks_exact_mut(3).zip(content.chunks_exact(3));
         for ((((out, content), red), green), blue) in pixels.zip(red).zip(green).zip(blue) {
             for ((out, content), paint) in out.iter_mut().zip(content).zip([*red, *green, *blue]) {
@@ -74,12 +76,6 @@ impl Carry {
         }
         Ok(())
     }
-}
-
-fn planes_mut(picture: &mut [f32]) -> [&mut [f32]; 3] {
-    let (red, rest) = picture.split_at_mut(picture.len() / 3);
-    let (green, blue) = rest.split_at_mut(red.len());
-    [red, green, blue]
 }
 
 /// Rec. 601 luma of RGB8, 0..1.
