@@ -30,6 +30,7 @@ use crate::{
     net::{session::Runtime, vgg::Vgg},
     settings::{OptimizerKind, Settings},
     tensor,
+    threads::{Parallel, each},
     warm_start::Pictures,
 };
 
@@ -71,6 +72,17 @@ pub struct Painted<'a> {
     pub steps: usize,
     /// Whether it begins a scene.
     pub cut: bool,
+    threads: &'a dyn Parallel,
+}
+
+impl Painted<'_> {
+    /// Writes the picture as RGB8 rows, rounded.
+    ///
+    /// # Panics
+    /// If `pixels` does not have its size.
+    pub fn to_rgb8(&self, pixels: &mut [u8]) {
+        tensor::to_rgb8_on(self.threads, self.picture, pixels);
+    }
 }
 
 impl Stylizer {
@@ -148,7 +160,7 @@ impl Studio {
         settings: &Settings,
         watch: &mut Option<Watch>,
     ) -> Result<Painted<'_>> {
-        let Studio { surroundings, canvases, shown } = self;
+        let Studio { surroundings, canvases, shown, threads } = self;
         let held = ArrayView3::from_shape(shown.raw_dim(), seen.frame).expect("a frame of this size");
         let steps = match earlier {
             None if seen.cut => canvases.first_frame(held, settings, watch),
@@ -157,8 +169,9 @@ impl Studio {
         }?;
         let canvas = &mut canvases.finest;
         canvas.fetch()?;
-        shown.assign(&margin::within(&canvas.picture));
-        Ok(Painted { picture: shown, losses: &canvas.losses, steps, cut: seen.cut })
+        let picture = margin::within(&canvas.picture);
+        each(&**threads, shown.outer_iter_mut().zip(picture.outer_iter()), |(mut to, from)| to.assign(&from));
+        Ok(Painted { picture: shown, losses: &canvas.losses, steps, cut: seen.cut, threads: &**threads })
     }
 }
 

@@ -10,7 +10,10 @@ use fast_image_resize::{
 };
 use ndarray::{Array3, ArrayView3};
 
-use crate::frame::{Frame, Size};
+use crate::{
+    frame::{Frame, Size},
+    threads::{Parallel, Serial, strips},
+};
 
 /// The size of a tensor.
 pub fn size_of(tensor: ArrayView3<f32>) -> Size {
@@ -56,6 +59,11 @@ pub fn from_rgb8(pixels: &[u8], tensor: &mut Array3<f32>) {
 /// # Panics
 /// If the sizes differ.
 pub fn to_rgb8(tensor: &Array3<f32>, pixels: &mut [u8]) {
+    to_rgb8_on(&Serial, tensor, pixels);
+}
+
+/// The same by several threads.
+pub(crate) fn to_rgb8_on(threads: &dyn Parallel, tensor: &Array3<f32>, pixels: &mut [u8]) {
     let planes = tensor.as_slice().expect("tensors here are contiguous");
     let area = planes.len() / 3;
     assert_eq!(pixels.len(), 3 * area);
@@ -63,9 +71,13 @@ pub fn to_rgb8(tensor: &Array3<f32>, pixels: &mut [u8]) {
     let (green, blue) = rest.split_at(area);
     // `as` saturates: clipping is part of the conversion.
     let byte = |value: f32| (value * 255.0 + 0.5) as u8;
-    for (((pixel, &r), &g), &b) in pixels.chunks_exact_mut(3).zip(red).zip(green).zip(blue) {
-        pixel.copy_from_slice(&[byte(r), byte(g), byte(b)]);
-    }
+    strips(threads, [pixels], 3 * tensor.dim().2, |range, [pixels]| {
+        let values = range.start / 3..range.end / 3;
+        let planes = red[values.clone()].iter().zip(&green[values.clone()]).zip(&blue[values]);
+        for (pixel, ((&r, &g), &b)) in pixels.chunks_exact_mut(3).zip(planes) {
+            pixel.copy_from_slice(&[byte(r), byte(g), byte(b)]);
+        }
+    });
 }
 
 /// How pixels are weighed when the size changes.

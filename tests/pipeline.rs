@@ -21,6 +21,7 @@ use stylize::{
     progress::{Progress, Silent, Status},
     sink::FrameSink,
     source::{FrameSource, SourceInfo},
+    threads::Serial,
 };
 
 const SIZE: Size = Size::new(16, 12);
@@ -142,7 +143,10 @@ fn run_watched(
                 watcher.strike(count, "watch")?;
                 count += 1;
                 let frame: Vec<f32> = frame.iter().map(|&value| f32::from(value)).collect();
-                sight.keep(&Seen { frame: &frame, backward: &backward, mask: &[], still: &[], cut: count == 1 });
+                sight.keep(
+                    &Serial,
+                    &Seen { frame: &frame, backward: &backward, mask: &[], still: &[], cut: count == 1 },
+                );
                 Ok(())
             }))
         }),

@@ -7,28 +7,28 @@
 
 mod memory;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use ndarray::{Array3, ArrayView3};
-use ort::value::Tensor;
+use ndarray::{Array2, Array3, ArrayView3};
 
-use self::memory::{Memory, Staging, half};
+use self::memory::{Memory, half};
 use super::{Losses, Units, Weights};
 use crate::{
     cost::style::StyleTarget,
-    error::Result,
+    error::{Error, Result},
     frame::Size,
     motion::FlowField,
     net::{
-        bound::PingPong,
+        bound::{DeviceTensor, PingPong},
         carry::{self, BEFORE, COVER, FLOW, FRAME, MOMENTUM, SOFTNESS},
         graph::{PICTURE, Storage},
         iteration::{self, ANCHOR, CONTENT_SCALE, Factors, STATE, next},
-        session::{BoundGraph, Device, Precision, Runtime, tensor},
+        session::{BoundGraph, Device, Precision, Runtime},
         step::CONTENT,
         vgg::Vgg,
     },
     optim::adam::{LONGEST, PRIOR},
+    tensor::size_of,
 };
 
 /// What a frame's steps start from, as seen between it and the frame before. Planes are (h, w).
@@ -61,7 +61,10 @@ pub struct Resident {
     look: BoundGraph,
     carry: BoundGraph,
     memory: Memory,
-    staging: Staging,
+    /// On its way to the device: both parts of the flow, (2, h, w).
+    flow: Vec<f32>,
+    /// What the device found in the last step: costs.
+    found: Vec<f32>,
     /// The side that holds the picture, and the frame buffer that holds the frame.
     front: usize,
     frame: usize,
@@ -75,7 +78,7 @@ impl Resident {
     /// For pictures of one size on the runtime's device, with its precision.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) if the size is too small for the network's pools, [`Error::Runtime`](crate::Error::Runtime) if ONNX Runtime fails.
+    /// [`Error::Setting`] if the size is too small for the network's pools, [`Error::Runtime`] if ONNX Runtime fails.
     pub fn new(runtime: &Runtime, vgg: Arc<Vgg>, size: Size, units: Units) -> Result<Self> {
         Self::build(runtime, vgg, size, units, false)
     }
@@ -118,7 +121,8 @@ impl Resident {
             look,
             carry,
             memory,
-            staging: Staging::new(&vgg, size)?,
+            flow: Vec::with_capacity(2 * size.area()),
+            found: vec![0.0; iteration::lengths(&vgg).1],
             front: 0,
             frame: 0,
             factors: None,
@@ -136,53 +140,48 @@ impl Resident {
     /// The painting's Grams, one for each tap of the network, in its order.
     ///
     /// # Errors
-    /// [`Error::Runtime`](crate::Error::Runtime) if ONNX Runtime fails.
+    /// [`Error::Runtime`] if ONNX Runtime fails.
     ///
     /// # Panics
     /// If their number is not that of the taps.
     pub fn set_style(&mut self, targets: &[StyleTarget]) -> Result<()> {
         assert_eq!(targets.len(), self.vgg.taps.len(), "one target for each tap");
         self.step.finish()?;
-        let matrix = |values: &ndarray::Array2<f32>| -> Result<Tensor<f32>> {
-            let mut host = tensor([values.nrows(), values.ncols()])?;
-            host.extract_tensor_mut().1.iter_mut().zip(values).for_each(|(to, from)| *to = *from);
-            Ok(host)
+        let upload = |values: &Array2<f32>, to: &mut DeviceTensor| {
+            to.upload(values.as_standard_layout().as_slice().expect("standard layout"))
         };
         for (tap, target) in targets.iter().enumerate() {
-            self.memory.grams[tap].upload(&matrix(&target.gram)?)?;
+            upload(&target.gram, &mut self.memory.grams[tap])?;
             if let (Some(to), Some(metric)) = (&mut self.memory.metrics[tap], &target.metric) {
-                to.upload(&matrix(metric)?)?;
+                upload(metric, to)?;
             }
             self.style_scales[tap] = target.scale;
         }
         let scales = self.style_scales.iter().map(|&scale| scale as f32);
         let pixel = iteration::pixel_scales(self.size, self.storage);
-        let host = self.staging.losses.extract_tensor_mut().1;
-        host.iter_mut().zip(scales.chain(pixel)).for_each(|(to, from)| *to = from);
-        self.memory.scales.upload(&self.staging.losses)
+        self.memory.scales.upload(&scales.chain(pixel).collect::<Vec<_>>())
     }
 
     /// A frame, and the picture that its steps start from, without a past: the optimizer knows nothing, the temporal cost holds
     /// nothing. Both RGB, 0..1, (3, H, W).
     ///
     /// # Errors
-    /// [`Error::SizeMismatch`](crate::Error::SizeMismatch) if one has another size, [`Error::Runtime`](crate::Error::Runtime) if ONNX Runtime fails.
+    /// [`Error::SizeMismatch`] if one has another size, [`Error::Runtime`] if ONNX Runtime fails.
     pub fn begin(&mut self, frame: ArrayView3<f32>, start: ArrayView3<f32>) -> Result<()> {
         self.step.finish()?;
         self.look_at(frame)?;
         self.replace(start)?;
-        self.staging.picture.extract_tensor_mut().1.fill(0.0);
-        self.staging.plane.extract_tensor_mut().1.fill(0.0);
+        let none = vec![0.0; 3 * self.size.area()];
         let [first, second, seen_first, seen_second] = &mut self.memory.sides[self.front][1..] else {
             unreachable!("picture and four parts of the state")
         };
-        first.upload(&self.staging.picture)?;
-        second.upload(&self.staging.picture)?;
-        seen_first.upload(&self.staging.plane)?;
-        seen_second.upload(&self.staging.plane)?;
-        self.memory.reliability.upload(&self.staging.plane)?;
-        self.staging.plane.extract_tensor_mut().1.fill(1.0);
-        self.memory.gains.upload(&self.staging.plane)?;
+        first.upload(&none)?;
+        second.upload(&none)?;
+        let none = &none[..self.size.area()];
+        seen_first.upload(none)?;
+        seen_second.upload(none)?;
+        self.memory.reliability.upload(none)?;
+        self.memory.gains.upload(&vec![1.0; self.size.area()])?;
         self.carried = false;
         Ok(())
     }
@@ -207,13 +206,12 @@ impl Resident {
             (start.reliability, &mut self.memory.reliability),
         ];
         for (plane, to) in planes {
-            self.staging.plane.extract_tensor_mut().1.copy_from_slice(plane);
-            to.upload(&self.staging.plane)?;
+            to.upload(plane)?;
         }
-        let (across, down) = self.staging.flow.extract_tensor_mut().1.split_at_mut(self.size.area());
-        across.copy_from_slice(&start.flow.u);
-        down.copy_from_slice(&start.flow.v);
-        self.memory.flow.upload(&self.staging.flow)?;
+        self.flow.clear();
+        self.flow.extend_from_slice(&start.flow.u);
+        self.flow.extend_from_slice(&start.flow.v);
+        self.memory.flow.upload(&self.flow)?;
         self.carry.read(FRAME, &self.memory.frames[self.frame])?;
         self.carry.read(BEFORE, &self.memory.frames[before])?;
         let [one, other] = &mut self.memory.sides;
@@ -234,16 +232,16 @@ impl Resident {
     /// As [`Resident::begin`].
     pub fn replace(&mut self, start: ArrayView3<f32>) -> Result<()> {
         self.step.finish()?;
-        self.staging.fill(start, self.size)?;
-        self.memory.sides[self.front][0].upload(&self.staging.picture)?;
-        self.memory.anchor.upload(&self.staging.picture)
+        let start = values(&start, self.size)?;
+        self.memory.sides[self.front][0].upload(&start)?;
+        self.memory.anchor.upload(&start)
     }
 
     /// One step down the objective at a rate, held to the start of the frame with the weight `temporal`. Comes back before
     /// it is done.
     ///
     /// # Errors
-    /// [`Error::Runtime`](crate::Error::Runtime) if ONNX Runtime fails.
+    /// [`Error::Runtime`] if ONNX Runtime fails.
     pub fn step(&mut self, rate: f32, temporal: f64) -> Result<()> {
         self.write_factors(rate, temporal)?;
         self.step.run(self.front)?;
@@ -254,11 +252,11 @@ impl Resident {
     /// The terms where the last step began. The temporal cost is not among them, nor in the total.
     ///
     /// # Errors
-    /// [`Error::Runtime`](crate::Error::Runtime) if ONNX Runtime fails.
+    /// [`Error::Runtime`] if ONNX Runtime fails.
     pub fn losses(&mut self) -> Result<&Losses> {
         self.step.finish()?;
-        self.memory.losses.download(&mut self.staging.losses)?;
-        let values = self.staging.losses.extract_tensor().1;
+        self.memory.losses.download(&mut self.found)?;
+        let values = &self.found;
         let (losses, weights) = (&mut self.losses, self.weights);
         losses.style = 0.0;
         for ((layer, value), tap) in losses.style_layers.iter_mut().zip(values).zip(&self.vgg.taps) {
@@ -274,38 +272,34 @@ impl Resident {
 
     /// The temporal cost where the last step began, as of the last [`Resident::losses`].
     pub fn temporal(&self) -> f64 {
-        f64::from(self.staging.losses.extract_tensor().1[self.vgg.taps.len() + 2])
+        f64::from(self.found[self.vgg.taps.len() + 2])
     }
 
     /// Writes the picture to `to`: RGB, 0..1, (3, H, W).
     ///
     /// # Errors
-    /// [`Error::Runtime`](crate::Error::Runtime) if ONNX Runtime fails.
+    /// [`Error::Runtime`] if ONNX Runtime fails.
     pub fn picture(&mut self, to: &mut Array3<f32>) -> Result<()> {
         self.step.finish()?;
-        self.memory.sides[self.front][0].download(&mut self.staging.picture)?;
-        to.iter_mut().zip(self.staging.picture.extract_tensor().1).for_each(|(to, from)| *to = *from);
-        Ok(())
+        self.memory.sides[self.front][0].download(to.as_slice_mut().expect("tensors here are contiguous"))
     }
 
     /// The gradient of all terms where the last step began; zero without [`Resident::with_gradient`].
     ///
     /// # Errors
-    /// [`Error::Runtime`](crate::Error::Runtime) if ONNX Runtime fails.
+    /// [`Error::Runtime`] if ONNX Runtime fails.
     pub fn gradient(&mut self) -> Result<Array3<f32>> {
         self.step.finish()?;
         let mut gradient = Array3::zeros((3, self.size.height, self.size.width));
         if let Some(from) = &self.memory.gradient {
-            from.download(&mut self.staging.picture)?;
-            gradient.iter_mut().zip(self.staging.picture.extract_tensor().1).for_each(|(to, from)| *to = *from);
+            from.download(gradient.as_slice_mut().expect("standard layout"))?;
         }
         Ok(gradient)
     }
 
     /// Takes a frame as the content from now on.
     fn look_at(&mut self, frame: ArrayView3<f32>) -> Result<()> {
-        self.staging.fill(frame, self.size)?;
-        self.memory.frames[self.frame].upload(&self.staging.picture)?;
+        self.memory.frames[self.frame].upload(&values(&frame, self.size)?)?;
         self.look.read(FRAME, &self.memory.frames[self.frame])?;
         self.look.run()
     }
@@ -328,9 +322,19 @@ impl Resident {
             return Ok(());
         }
         self.step.finish()?;
-        self.staging.factors.extract_tensor_mut().1.copy_from_slice(&factors);
-        self.memory.factors.upload(&self.staging.factors)?;
+        self.memory.factors.upload(&factors)?;
         self.factors = Some(factors);
         Ok(())
     }
+}
+
+/// A picture's values, RGB, (3, h, w), channel after channel.
+///
+/// # Errors
+/// [`Error::SizeMismatch`] if it has another size.
+fn values<'a>(picture: &'a ArrayView3<f32>, size: Size) -> Result<Cow<'a, [f32]>> {
+    if picture.dim() != (3, size.height, size.width) {
+        return Err(Error::SizeMismatch { expected: size, found: size_of(*picture) });
+    }
+    Ok(picture.as_slice().map_or_else(|| picture.iter().copied().collect(), Cow::Borrowed))
 }

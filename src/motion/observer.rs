@@ -8,7 +8,7 @@ use crate::{
     error::Result,
     frame::Size,
     tensor,
-    threads::{Parallel, strips},
+    threads::{Parallel, each, strips},
 };
 
 /// Watches frames, each against the one before as it was *held*: where nothing moved but the sensor's noise a frame is
@@ -69,7 +69,7 @@ impl Sight {
     }
 
     /// Keeps what was seen, in the place of what it has.
-    pub fn keep(&mut self, seen: &Seen) {
+    pub fn keep(&mut self, threads: &dyn Parallel, seen: &Seen) {
         let copies = [
             (&mut self.frame, seen.frame),
             (&mut self.backward.u, &seen.backward.u[..]),
@@ -77,10 +77,10 @@ impl Sight {
             (&mut self.mask, seen.mask),
             (&mut self.still, seen.still),
         ];
-        for (to, from) in copies {
+        each(threads, copies, |(to, from)| {
             to.clear();
             to.extend_from_slice(from);
-        }
+        });
         (self.backward.size, self.cut) = (seen.backward.size, seen.cut);
     }
 
@@ -170,6 +170,11 @@ impl Observer {
     pub fn seen(&self) -> Seen<'_> {
         let Observer { held, backward, mask, still, cut, .. } = self;
         Seen { frame: held, backward, mask, still, cut: *cut }
+    }
+
+    /// Writes what was seen at the newest frame to `sight`.
+    pub fn tell(&self, sight: &mut Sight) {
+        sight.keep(&*self.threads, &self.seen());
     }
 
     /// Whether there was a frame since the start, or since the last [`Observer::restart`].

@@ -4,7 +4,7 @@ use ort::{
     memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType},
     operator::OperatorDomain,
     session::{IoBinding, NoSelectedOutputs, RunOptions, Session},
-    value::Tensor,
+    value::{Tensor, TensorRef, TensorRefMut},
 };
 
 use super::{
@@ -92,20 +92,34 @@ pub fn tensor<const RANK: usize>(shape: [usize; RANK]) -> Result<Tensor<f32>> {
 pub struct DeviceTensor(Tensor<f32>);
 
 impl DeviceTensor {
-    /// Overwrites it with a tensor of the host, alike in shape. Does not wait for graphs that run without waiting.
-    pub fn upload(&mut self, host: &Tensor<f32>) -> Result<()> {
+    /// Overwrites it with values of the host, as many as it has. Does not wait for graphs that run without waiting.
+    ///
+    /// # Errors
+    /// [`Error::Runtime`](crate::Error::Runtime) if ONNX Runtime fails.
+    ///
+    /// # Panics
+    /// If there are more or fewer.
+    pub fn upload(&mut self, values: &[f32]) -> Result<()> {
+        assert_eq!(values.len(), self.0.shape().num_elements(), "values of {}", self.0.shape());
         match self.in_host_memory() {
-            true => self.0.extract_tensor_mut().1.copy_from_slice(host.extract_tensor().1),
-            false => host.copy_into(self.0.view_mut())?,
+            true => self.0.extract_tensor_mut().1.copy_from_slice(values),
+            false => TensorRef::from_array_view((self.0.shape().clone(), values))?.copy_into(self.0.view_mut())?,
         }
         Ok(())
     }
 
-    /// Overwrites a tensor of the host, alike in shape, with it.
-    pub fn download(&self, host: &mut Tensor<f32>) -> Result<()> {
+    /// Overwrites values of the host with it.
+    ///
+    /// # Errors
+    /// As [`DeviceTensor::upload`].
+    ///
+    /// # Panics
+    /// Likewise.
+    pub fn download(&self, values: &mut [f32]) -> Result<()> {
+        assert_eq!(values.len(), self.0.shape().num_elements(), "values of {}", self.0.shape());
         match self.in_host_memory() {
-            true => host.extract_tensor_mut().1.copy_from_slice(self.0.extract_tensor().1),
-            false => self.0.copy_into(host.view_mut())?,
+            true => values.copy_from_slice(self.0.extract_tensor().1),
+            false => self.0.copy_into(TensorRefMut::from_array_view_mut((self.0.shape().clone(), values))?)?,
         }
         Ok(())
     }

@@ -88,7 +88,7 @@ impl Passes {
                     Some(earlier) => self.stylizer.repaint(self.content.view(), earlier)?,
                     None => self.stylizer.paint(self.content.view())?,
                 };
-                tensor::to_rgb8(painted.picture, &mut self.bytes);
+                painted.to_rgb8(&mut self.bytes);
                 self.store.paint(frame, &self.bytes)?;
                 if !go_on(Rehearsed { pass, frames: done + 1, of: frames }) {
                     self.stylizer.restart();

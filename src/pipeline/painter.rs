@@ -5,7 +5,6 @@ use crate::{
     error::Result,
     passes::Passes,
     stylizer::{DebugView, Stylizer},
-    tensor,
 };
 
 /// Paints frame after frame, by a stylizer or by the last of several [`Passes`].
@@ -48,7 +47,7 @@ impl PaintStage {
             Brush::Once(stylizer) => stylizer.paint_seen(&seen, None)?,
             Brush::Last(passes) => passes.paint(&seen)?,
         };
-        tensor::to_rgb8(painted.picture, &mut work.painted);
+        painted.to_rgb8(&mut work.painted);
         work.note = painted.losses.to_string();
         if let Some(view) = self.view {
             let stylizer = match &self.brush {

@@ -31,7 +31,8 @@ impl WatchStage {
     /// If the frame is not of the stage's size.
     pub fn watch(&mut self, frame: &[u8], sight: &mut Sight) -> Result<()> {
         tensor::from_rgb8(frame, &mut self.content);
-        sight.keep(&self.observer.observe(self.content.as_slice().expect("tensors here are contiguous"))?);
+        self.observer.observe(self.content.as_slice().expect("tensors here are contiguous"))?;
+        self.observer.tell(sight);
         Ok(())
     }
 }

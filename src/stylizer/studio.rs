@@ -36,6 +36,8 @@ pub(super) struct Studio {
     pub canvases: Canvases,
     /// The picture without its margin.
     pub shown: Array3<f32>,
+    /// Share what is done pixel by pixel.
+    pub threads: Arc<dyn Parallel>,
 }
 
 /// Where pictures are painted, and what goes from frame to frame.
@@ -69,7 +71,12 @@ impl Stylizer {
             earlier: tensor::zeros(canvas),
             resampler: Resampler::new(),
         };
-        Ok(Studio { surroundings: Surroundings::new(size, threads), canvases, shown: tensor::zeros(size) })
+        Ok(Studio {
+            surroundings: Surroundings::new(size, Arc::clone(&threads)),
+            canvases,
+            shown: tensor::zeros(size),
+            threads,
+        })
     }
 
     /// The canvas of a level of the pyramid.

@@ -35,6 +35,16 @@ fn picture(size: Size, seed: u64) -> Array3<f32> {
     picture
 }
 
+/// Bytes to planes and back.
+#[divan::bench(args = SMALL)]
+fn planes(bencher: Bencher, size: Size) {
+    let (mut small, mut picture) = (pixels(size, 1), tensor::zeros(size));
+    bencher.bench_local(|| {
+        tensor::from_rgb8(&small, &mut picture);
+        tensor::to_rgb8(&picture, &mut small);
+    });
+}
+
 /// 720p to the working size, to planes, and the painted planes back to bytes.
 #[divan::bench(args = SMALL)]
 fn convert(bencher: Bencher, size: Size) {

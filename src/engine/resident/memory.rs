@@ -1,10 +1,9 @@
-//! The buffers of an optimization that stays on the device: those in its memory, and those on the host that transfers pass through.
+//! The buffers of an optimization that stays on the device.
 
-use ndarray::{Array3, ArrayView3, Axis};
-use ort::value::Tensor;
+use ndarray::Array3;
 
 use crate::{
-    error::{Error, Result},
+    error::Result,
     frame::Size,
     net::{
         bound::{DeviceTensor, PingPong},
@@ -15,7 +14,7 @@ use crate::{
             self, ANCHOR, CONTENT_SCALE, FACTORS, GAINS, LOSSES, RELIABILITY, SCALES, STATE, WHOLE_GRADIENT, next,
             shape_of,
         },
-        session::{Runtime, tensor},
+        session::Runtime,
         step::{CONTENT, StyleNames},
         vgg::{Layer, Tap, Vgg},
     },
@@ -42,15 +41,6 @@ pub(super) struct Memory {
     pub(super) scales: DeviceTensor,
     pub(super) losses: DeviceTensor,
     pub(super) gradient: Option<DeviceTensor>,
-}
-
-/// On the host, for transfers.
-pub(super) struct Staging {
-    pub(super) picture: Tensor<f32>,
-    pub(super) plane: Tensor<f32>,
-    pub(super) flow: Tensor<f32>,
-    pub(super) factors: Tensor<f32>,
-    pub(super) losses: Tensor<f32>,
 }
 
 impl Memory {
@@ -112,32 +102,6 @@ impl Memory {
                 step.write(way, WHOLE_GRADIENT, gradient)?;
             }
         }
-        Ok(())
-    }
-}
-
-impl Staging {
-    pub(super) fn new(vgg: &Vgg, size: Size) -> Result<Self> {
-        let (factors, losses) = iteration::lengths(vgg);
-        Ok(Staging {
-            picture: tensor(shape_of(PICTURE, size))?,
-            plane: tensor(shape_of(GAINS, size))?,
-            flow: tensor([1, 2, size.height, size.width])?,
-            factors: tensor([factors])?,
-            losses: tensor([losses])?,
-        })
-    }
-
-    /// Takes a picture, RGB, 0..1, (3, h, w).
-    ///
-    /// # Errors
-    /// [`Error::SizeMismatch`] if it has another size.
-    pub(super) fn fill(&mut self, picture: ArrayView3<f32>, size: Size) -> Result<()> {
-        if picture.dim() != (3, size.height, size.width) {
-            let found = Size::new(picture.len_of(Axis(2)), picture.len_of(Axis(1)));
-            return Err(Error::SizeMismatch { expected: size, found });
-        }
-        self.picture.extract_tensor_mut().1.iter_mut().zip(picture).for_each(|(to, from)| *to = *from);
         Ok(())
     }
 }

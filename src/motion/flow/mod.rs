@@ -163,6 +163,9 @@ pub struct DisFlow {
     workers: Arc<Workers>,
 }
 
+/// More threads wait for one another longer than they work: at 320x180 on sixteen cores four take 6.7 ms, eight 5.8, sixteen 8.9.
+const MOST_THREADS: usize = 8;
+
 impl DisFlow {
     /// For planes of this size.
     pub fn new(size: Size, settings: DisSettings) -> Self {
@@ -172,7 +175,7 @@ impl DisFlow {
         let shorter = size.width.min(size.height) as f32 / patch::SIDE as f32;
         let coarsest = (longer.log2() + 0.5).min(shorter.log2()).max(0.0) as usize;
         let pyramid = Pyramid::new(size, coarsest + 1);
-        let threads = for_pictures(settings.threads);
+        let threads = for_pictures(settings.threads).min(MOST_THREADS);
         let directions = [settings.finest_forward, settings.finest]
             .map(|finest| Direction::new(&pyramid, finest.min(coarsest), settings.stride, threads));
         let finest = settings.finest.min(settings.finest_forward).min(coarsest);

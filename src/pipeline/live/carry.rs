@@ -3,15 +3,15 @@
 //! What is carried is the painted difference, picture minus frame; added to the new frame it follows the content at once,
 //! and errors of the flow misplace some paint instead of tearing the picture.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use super::paint::Painted;
 use crate::{
     error::Result,
     frame::Size,
-    motion::{DisFlow, DisSettings, FlowField, Kernel, Plane, Scale, warp},
+    motion::{DisFlow, DisSettings, FlowField, Kernel, Plane, Scale, warp::warp_on},
     tensor,
-    threads::Serial,
+    threads::{Parallel, for_pictures, strips},
 };
 
 pub(super) struct Carry {
@@ -27,17 +27,24 @@ pub(super) struct Carry {
     carried: Vec<f32>,
     /// Of which painted frame `difference` and `previous` are.
     of: Option<Instant>,
+    /// Those of the flow.
+    threads: Arc<dyn Parallel>,
 }
+
+/// Of the machine's cores one in so many carries paint; the others are the painter's.
+const SHARE: usize = 4;
 
 impl Carry {
     /// For pictures of this size.
     pub fn new(size: Size) -> Self {
         let scale = Scale::new(size, DisSettings::COARSE.longest);
         let small = scale.small();
+        let threads = for_pictures(0).div_ceil(SHARE);
+        let flow = DisFlow::new(small, DisSettings { threads, ..DisSettings::COARSE });
         Carry {
             scale,
-            // The caller's own: the others are the painter's.
-            flow: DisFlow::new(small, DisSettings { threads: 1, ..DisSettings::COARSE }),
+            threads: Arc::clone(flow.workers()) as _,
+            flow,
             previous: Plane::new(small),
             current: Plane::new(small),
             backward: FlowField::new(size),
@@ -53,37 +60,60 @@ impl Carry {
 
     /// The paint on another frame: `content` is that frame and `out` gets it painted, both RGB8 of this size.
     pub fn carry(&mut self, painted: &Painted, content: &[u8], out: &mut [u8]) -> Result<()> {
+        let (threads, width) = (&*self.threads, self.backward.size.width);
         if self.of != Some(painted.at) {
             self.of = Some(painted.at);
-            self.scale.reduce(&Serial, |plane| luma(painted.content.pixels(), plane), &mut self.previous);
-            let pixels = painted.picture.pixels().chunks_exact(3).zip(painted.content.pixels().chunks_exact(3));
-            let [red, green, blue] = tensor::channels(&mut self.difference);
-            for ((((picture, content), red), green), blue) in pixels.zip(red).zip(green).zip(blue) {
-                let apart = |c: usize| (f32::from(picture[c]) - f32::from(content[c])) / 255.0;
-                (*red, *green, *blue) = (apart(0), apart(1), apart(2));
-            }
+            let (picture, before) = (painted.picture.pixels(), painted.content.pixels());
+            self.scale.reduce(threads, |plane| luma(threads, before, plane), &mut self.previous);
+            strips(threads, tensor::channels(&mut self.difference), width, |range, difference| {
+                let values = 3 * range.start..3 * range.end;
+                lift(&picture[values.clone()], &before[values], difference);
+            });
         }
-        self.scale.reduce(&Serial, |plane| luma(content, plane), &mut self.current);
+        self.scale.reduce(threads, |plane| luma(threads, content, plane), &mut self.current);
         let found = self.flow.compute_backward(&self.previous, &self.current)?;
-        self.scale.enlarge_flow(&Serial, found, &mut self.backward);
-        warp(&self.difference, &self.backward, Kernel::Bilinear, &mut self.carried);
-        let [red, green, blue] = tensor::channels(&mut self.carried);
-        let pixels = out.chunks_exact_mut(3).zip(content.chunks_exact(3));
-        for ((((out, content), red), green), blue) in pixels.zip(red).zip(green).zip(blue) {
-            for ((out, content), paint) in out.iter_mut().zip(content).zip([*red, *green, *blue]) {
-                *out = (f32::from(*content) + 255.0 * paint + 0.5) as u8;
-            }
-        }
+        self.scale.enlarge_flow(threads, found, &mut self.backward);
+        warp_on(threads, &self.difference, &self.backward, Kernel::Bilinear, &mut self.carried);
+        let (red, rest) = self.carried.split_at(self.backward.size.area());
+        let (green, blue) = rest.split_at(self.backward.size.area());
+        strips(threads, [out], 3 * width, |range, [out]| {
+            let pixels = range.start / 3..range.end / 3;
+            put([red, green, blue].map(|plane| &plane[pixels.clone()]), &content[range], out);
+        });
         Ok(())
     }
 }
 
-/// Rec. 601 luma of RGB8, 0..1.
-fn luma(pixels: &[u8], plane: &mut Plane) {
-    for (y, rgb) in plane.data_mut().iter_mut().zip(pixels.chunks_exact(3)) {
-        let sum = 77 * u32::from(rgb[0]) + 150 * u32::from(rgb[1]) + 29 * u32::from(rgb[2]);
-        *y = sum as f32 * (1.0 / 65280.0);
+/// The painted difference, planes, of pictures in RGB8.
+fn lift(picture: &[u8], content: &[u8], difference: [&mut [f32]; 3]) {
+    let pixels = picture.chunks_exact(3).zip(content.chunks_exact(3));
+    let [red, green, blue] = difference;
+    for ((((picture, content), red), green), blue) in pixels.zip(red).zip(green).zip(blue) {
+        let apart = |c: usize| (f32::from(picture[c]) - f32::from(content[c])) / 255.0;
+        (*red, *green, *blue) = (apart(0), apart(1), apart(2));
     }
+}
+
+/// The difference, planes, on a picture in RGB8.
+fn put(difference: [&[f32]; 3], content: &[u8], out: &mut [u8]) {
+    let [red, green, blue] = difference;
+    let pixels = out.chunks_exact_mut(3).zip(content.chunks_exact(3));
+    for ((((out, content), red), green), blue) in pixels.zip(red).zip(green).zip(blue) {
+        for ((out, content), paint) in out.iter_mut().zip(content).zip([*red, *green, *blue]) {
+            *out = (f32::from(*content) + 255.0 * paint + 0.5) as u8;
+        }
+    }
+}
+
+/// Rec. 601 luma of RGB8, 0..1.
+fn luma(threads: &dyn Parallel, pixels: &[u8], plane: &mut Plane) {
+    let width = plane.size().width;
+    strips(threads, [plane.data_mut()], width, |range, [luma]| {
+        for (y, rgb) in luma.iter_mut().zip(pixels[3 * range.start..].chunks_exact(3)) {
+            let sum = 77 * u32::from(rgb[0]) + 150 * u32::from(rgb[1]) + 29 * u32::from(rgb[2]);
+            *y = sum as f32 * (1.0 / 65280.0);
+        }
+    });
 }
 
 #[cfg(test)]

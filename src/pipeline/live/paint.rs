@@ -93,7 +93,7 @@ impl Paint {
             resampler.resample(shot.frame.pixels(), full, content.pixels_mut(), easel.size, Filter::Area);
             tensor::from_rgb8(content.pixels(), &mut easel.content);
             let painted = easel.stylizer.paint(easel.content.view())?;
-            tensor::to_rgb8(painted.picture, picture.pixels_mut());
+            painted.to_rgb8(picture.pixels_mut());
             let (steps, planned, first) = (painted.steps, easel.controller.rung().steps, painted.cut);
             let took = began.elapsed();
             self.panel.meter.painted(easel.size, steps, planned, took);
