@@ -43,15 +43,22 @@ pub fn zeros(size: Size) -> Array3<f32> {
 /// # Panics
 /// If the sizes differ.
 pub fn from_rgb8(pixels: &[u8], tensor: &mut Array3<f32>) {
+    from_rgb8_on(&Serial, pixels, tensor);
+}
+
+/// The same by several threads.
+pub(crate) fn from_rgb8_on(threads: &dyn Parallel, pixels: &[u8], tensor: &mut Array3<f32>) {
+    let width = tensor.dim().2;
     let planes = tensor.as_slice_mut().expect("tensors here are contiguous");
-    let area = planes.len() / 3;
-    assert_eq!(pixels.len(), 3 * area);
-    let [red, green, blue] = channels(planes);
-    for (((pixel, r), g), b) in pixels.chunks_exact(3).zip(red).zip(green).zip(blue) {
-        *r = f32::from(pixel[0]) * (1.0 / 255.0);
-        *g = f32::from(pixel[1]) * (1.0 / 255.0);
-        *b = f32::from(pixel[2]) * (1.0 / 255.0);
-    }
+    assert_eq!(pixels.len(), planes.len());
+    strips(threads, channels(planes), width, |range, [red, green, blue]| {
+        let pixels = pixels[3 * range.start..3 * range.end].chunks_exact(3);
+        for (((pixel, r), g), b) in pixels.zip(red).zip(green).zip(blue) {
+            *r = f32::from(pixel[0]) * (1.0 / 255.0);
+            *g = f32::from(pixel[1]) * (1.0 / 255.0);
+            *b = f32::from(pixel[2]) * (1.0 / 255.0);
+        }
+    });
 }
 
 /// Planes to RGB8 rows, rounded; values outside 0..1 are clipped.

@@ -154,7 +154,7 @@ impl Observer {
                     hold(&before[values.clone()], &frame[values], &still[range.clone()], held);
                 }
             });
-            self.rematch.replace(&self.before, &self.held, &self.mask, &mut self.backward);
+            self.rematch.replace(threads, &self.before, &self.held, &self.mask, &mut self.backward);
         }
         self.scale.reduce(threads, |luma| luma.set_luma_on(threads, &self.held), &mut self.previous);
         (self.started, self.cut) = (true, cut);
@@ -170,6 +170,11 @@ impl Observer {
     pub fn seen(&self) -> Seen<'_> {
         let Observer { held, backward, mask, still, cut, .. } = self;
         Seen { frame: held, backward, mask, still, cut: *cut }
+    }
+
+    /// Those that share its work; they have time between two frames.
+    pub(crate) fn threads(&self) -> &dyn Parallel {
+        &*self.threads
     }
 
     /// Writes what was seen at the newest frame to `sight`.

@@ -10,7 +10,11 @@
 //! distance from flow to source is preferred, so that what enters bit by bit continues one source.
 
 use super::FlowField;
-use crate::{dispatch::wide, frame::Size};
+use crate::{
+    dispatch::wide,
+    frame::Size,
+    threads::{Parallel, strips},
+};
 
 /// Side of a block.
 const BLOCK: usize = 8;
@@ -63,7 +67,14 @@ impl Rematch {
     }
 
     /// Replaces `backward` where `mask` is low. Both frames are RGB, (3, h, w).
-    pub fn replace(&mut self, before: &[f32], now: &[f32], mask: &[f32], backward: &mut FlowField) {
+    pub fn replace(
+        &mut self,
+        threads: &dyn Parallel,
+        before: &[f32],
+        now: &[f32],
+        mask: &[f32],
+        backward: &mut FlowField,
+    ) {
         if self.size.width.min(self.size.height) < 4 * BLOCK {
             return;
         }
@@ -76,17 +87,21 @@ impl Rematch {
                 (u - fu, v - fv)
             });
         }
-        for y in 0..self.size.height {
-            for x in 0..self.size.width {
-                let block = (y / BLOCK) * self.columns + x / BLOCK;
-                let at = y * self.size.width + x;
-                if mask[at] < DOUBTFUL && self.costs[block].is_finite() {
-                    // The offset belongs to the block as it was compared, inside the frame; so does every pixel's source.
-                    let (u, v) = self.offsets[block];
-                    (backward.u[at], backward.v[at]) = (u as f32, v as f32);
+        let (this, width) = (&*self, self.size.width);
+        strips(threads, [&mut backward.u, &mut backward.v], width, |range, [u, v]| {
+            let rows =
+                u.chunks_exact_mut(width).zip(v.chunks_exact_mut(width)).zip(mask[range.clone()].chunks_exact(width));
+            for (y, ((u, v), mask)) in (range.start / width..).zip(rows) {
+                let first = (y / BLOCK) * this.columns;
+                for (x, ((u, v), mask)) in u.iter_mut().zip(v).zip(mask).enumerate() {
+                    if *mask < DOUBTFUL && this.costs[first + x / BLOCK].is_finite() {
+                        // The offset belongs to the block as it was compared, inside the frame; so does every pixel's source.
+                        let (across, down) = this.offsets[first + x / BLOCK];
+                        (*u, *v) = (across as f32, down as f32);
+                    }
                 }
             }
-        }
+        });
     }
 
     /// A number below `limit` in magnitude.
@@ -226,6 +241,7 @@ fn attempt(state: &mut Rematch, before: &[f32], now: &[f32], at: (usize, usize),
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::threads::{Scoped, Serial};
 
     /// Two materials, each with a pattern of its own.
     fn frame(size: Size, border: usize, shift: usize) -> Vec<f32> {
@@ -245,7 +261,7 @@ mod tests {
         // The flow of the strip that changed hands points into the other material.
         let mut flow = FlowField::new(size);
         let mask: Vec<f32> = (0..size.area()).map(|i| if (40..56).contains(&(i % 96)) { 0.0 } else { 1.0 }).collect();
-        Rematch::new(size).replace(&before, &now, &mask, &mut flow);
+        Rematch::new(size).replace(&Scoped(2), &before, &now, &mask, &mut flow);
         for y in 0..64 {
             for x in 0..96 {
                 let at = y * 96 + x;
@@ -267,7 +283,7 @@ mod tests {
             (0..size.area()).map(|i| if (40..56).contains(&(i % 96)) { 0.0 } else { 1.0 }).collect();
         let matched = |rematch: &mut Rematch, (before, now): (usize, usize)| {
             let mut flow = FlowField::new(size);
-            rematch.replace(&frame(size, 40, before), &frame(size, 56, now), &doubtful, &mut flow);
+            rematch.replace(&Serial, &frame(size, 40, before), &frame(size, 56, now), &doubtful, &mut flow);
             flow
         };
         let mut rematch = Rematch::new(size);
@@ -284,7 +300,7 @@ mod tests {
         let size = Size::new(9, 7);
         let mut flow = FlowField::new(size);
         let frame = vec![0.5; 3 * size.area()];
-        Rematch::new(size).replace(&frame, &frame, &vec![0.0; size.area()], &mut flow);
+        Rematch::new(size).replace(&Serial, &frame, &frame, &vec![0.0; size.area()], &mut flow);
         assert_eq!(flow, FlowField::new(size));
     }
 }

@@ -30,7 +30,7 @@ impl WatchStage {
     /// # Panics
     /// If the frame is not of the stage's size.
     pub fn watch(&mut self, frame: &[u8], sight: &mut Sight) -> Result<()> {
-        tensor::from_rgb8(frame, &mut self.content);
+        tensor::from_rgb8_on(self.observer.threads(), frame, &mut self.content);
         self.observer.observe(self.content.as_slice().expect("tensors here are contiguous"))?;
         self.observer.tell(sight);
         Ok(())
