@@ -79,13 +79,15 @@ pub struct Speed {
 pub fn speed(runtime: &Runtime, vgg: &Arc<Vgg>, size: Size, time: Duration) -> Result<Speed> {
     let Scene { content, start, targets } = Scene::new(runtime, vgg, size)?;
     let before = memory(runtime.device());
-    let (engine, seconds) = if runtime.device() == Device::Cpu {
+    // The memory is looked at while the engine has it.
+    let (engine, seconds, after) = if runtime.device() == Device::Cpu {
         let engines = Engines::new(runtime.clone(), Arc::clone(vgg), Choice::Auto);
         let mut objective = engines.objective(size, Units::Relative)?;
         prepare(objective.as_mut(), &targets, content.view())?;
         let (mut picture, mut adam) = (start, Adam::new(content.len(), RATE));
         let mut step = || host_step(objective.as_mut(), &mut adam, &mut picture, None).map(drop);
-        (engines.name(), seconds_a_step(time, |steps| (0..steps).try_for_each(|_| step()))?)
+        let seconds = seconds_a_step(time, |steps| (0..steps).try_for_each(|_| step()))?;
+        (engines.name(), seconds, memory(runtime.device()))
     } else {
         let mut resident = Resident::new(runtime, Arc::clone(vgg), size, Units::Relative)?;
         resident.set_weights(WEIGHTS);
@@ -95,9 +97,10 @@ pub fn speed(runtime: &Runtime, vgg: &Arc<Vgg>, size: Size, time: Duration) -> R
             (0..steps).try_for_each(|_| resident.step(RATE, 0.0))?;
             resident.losses().map(drop)
         };
-        ("resident".to_owned(), seconds_a_step(time, &mut steps)?)
+        let seconds = seconds_a_step(time, &mut steps)?;
+        ("resident".to_owned(), seconds, memory(runtime.device()))
     };
-    let memory = before.zip(memory(runtime.device())).map(|(before, after)| after - before);
+    let memory = before.zip(after).map(|(before, after)| after - before);
     Ok(Speed { engine, steps_per_second: 1.0 / seconds, rate: operations(vgg, size) / seconds, memory })
 }
 
