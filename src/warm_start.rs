@@ -249,7 +249,7 @@ mod tests {
     use crate::{
         motion::FlowField,
         optim::adam::Adam,
-        threads::{Scoped, Serial},
+        threads::{STRIP, Scoped, Serial},
     };
 
     const SIZE: Size = Size::new(24, 16);
@@ -314,6 +314,33 @@ mod tests {
             let left = contrast(&carrier.paint.carried);
             assert!((left - expected).abs() < 0.01, "mask {}: {left}", mask[0]);
         }
+    }
+
+    #[test]
+    fn any_number_of_threads_makes_the_same_start() {
+        let size = Size::new(40, 3 * STRIP + 5);
+        let wave = |pace: f32, planes: usize| -> Vec<f32> {
+            (0..planes * size.area()).map(|i| 0.5 + 0.4 * (pace * i as f32).sin()).collect()
+        };
+        let backward = FlowField { size, u: wave(0.3, 1), v: wave(0.7, 1) };
+        let (before, frame, mask, still) = (wave(0.11, 3), wave(0.13, 3), wave(0.9, 1), wave(0.05, 1));
+        let start = |threads: Arc<dyn Parallel>| {
+            let mut carrier = Carrier::new(size, Pace::default(), Detail::default(), None, threads);
+            carrier.begin(5);
+            let mut optimizer = Adam::in_planes(3 * size.area(), size.area(), 0.02);
+            planes(&mut optimizer, size).into_iter().for_each(|plane| plane.copy_from_slice(&wave(0.2, 1)));
+            let mut picture = wave(0.17, 3);
+            for _ in 0..2 {
+                let seen = Seen { frame: &frame, backward: &backward, mask: &mask, still: &still, cut: false };
+                let pictures = Pictures { picture: &mut picture, before: &before, earlier: None };
+                carrier.carry(WarmStart::Full, 1.0, pictures, &seen, &mut optimizer).expect("sizes agree");
+                carrier.spent(1);
+            }
+            let state = planes(&mut optimizer, size).concat();
+            let gains = optimizer.gains().expect("Adam has them").to_vec();
+            (picture, state, gains, carrier.past.age, carrier.past.softness, carrier.past.cover)
+        };
+        assert!(start(Arc::new(Serial)) == start(Arc::new(Scoped(3))));
     }
 
     #[test]

@@ -228,6 +228,30 @@ mod tests {
     }
 
     #[test]
+    fn any_number_of_threads_sees_the_same() {
+        // Over 64 pixels motion is looked for at half the size.
+        let size = Size::new(101, 77);
+        let seen = |threads: usize| {
+            let flow = DisSettings { threads, longest: 64, ..DisSettings::FAST };
+            let mut observer = Observer::new(size, flow, ReliabilitySettings::default());
+            let mut sights = [Sight::empty(), Sight::empty(), Sight::empty()];
+            for (number, sight) in (0..).zip(&mut sights) {
+                let mut frame = noisy(size, 2.0, number);
+                // The left half moves.
+                for row in frame.chunks_exact_mut(size.width) {
+                    row[..50].rotate_right(2 * number as usize);
+                }
+                observer.observe(&frame).expect("frames of that size");
+                observer.tell(sight);
+            }
+            sights.map(|Sight { frame, backward, mask, still, cut }| (frame, backward.u, backward.v, mask, still, cut))
+        };
+        let alone = seen(1);
+        assert!(alone[2].1.iter().any(|u| u.abs() > 1.0) && !alone[2].5, "something moves");
+        assert!(alone == seen(3));
+    }
+
+    #[test]
     fn under_much_noise_what_is_still_is_believed() {
         let size = Size::new(160, 96);
         let mut observer = Observer::new(size, DisSettings::FAST, ReliabilitySettings::default());
