@@ -25,6 +25,18 @@ pub fn size_of(tensor: ArrayView3<f32>) -> Size {
 ///
 /// # Panics
 /// If there are not three.
+pub(crate) fn channels_of(planes: &[f32]) -> [&[f32]; 3] {
+    let area = planes.len() / 3;
+    assert_eq!(planes.len(), 3 * area, "three planes");
+    let (red, rest) = planes.split_at(area);
+    let (green, blue) = rest.split_at(area);
+    [red, green, blue]
+}
+
+/// The same, to be written.
+///
+/// # Panics
+/// Likewise.
 pub(crate) fn channels(planes: &mut [f32]) -> [&mut [f32]; 3] {
     let area = planes.len() / 3;
     assert_eq!(planes.len(), 3 * area, "three planes");
@@ -72,10 +84,8 @@ pub fn to_rgb8(tensor: &Array3<f32>, pixels: &mut [u8]) {
 /// The same by several threads.
 pub(crate) fn to_rgb8_on(threads: &dyn Parallel, tensor: &Array3<f32>, pixels: &mut [u8]) {
     let planes = tensor.as_slice().expect("tensors here are contiguous");
-    let area = planes.len() / 3;
-    assert_eq!(pixels.len(), 3 * area);
-    let (red, rest) = planes.split_at(area);
-    let (green, blue) = rest.split_at(area);
+    assert_eq!(pixels.len(), planes.len());
+    let [red, green, blue] = channels_of(planes);
     // `as` saturates: clipping is part of the conversion.
     let byte = |value: f32| (value * 255.0 + 0.5) as u8;
     strips(threads, [pixels], 3 * tensor.dim().2, |range, [pixels]| {

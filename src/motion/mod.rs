@@ -25,6 +25,7 @@ use crate::{
     dispatch::wide,
     error::{Error, Result},
     frame::Size,
+    tensor,
     threads::{Parallel, Serial, strips},
 };
 
@@ -75,12 +76,10 @@ impl Plane {
 
     /// The same by several threads.
     pub(crate) fn set_luma_on(&mut self, threads: &dyn Parallel, rgb: &[f32]) {
-        let area = self.size.area();
-        assert_eq!(rgb.len(), 3 * area, "an RGB picture of {}", self.size);
-        let (red, rest) = rgb.split_at(area);
-        let (green, blue) = rest.split_at(area);
+        assert_eq!(rgb.len(), 3 * self.size.area(), "an RGB picture of {}", self.size);
+        let channels = tensor::channels_of(rgb);
         strips(threads, [&mut self.data], self.size.width, |range, [luma]| {
-            weigh([&red[range.clone()], &green[range.clone()], &blue[range]], luma);
+            weigh(channels.map(|channel| &channel[range.clone()]), luma);
         });
     }
 

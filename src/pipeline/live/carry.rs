@@ -31,15 +31,15 @@ pub(super) struct Carry {
     threads: Arc<dyn Parallel>,
 }
 
-/// Of the machine's cores one in so many carries paint; the others are the painter's.
+/// Of the threads there are one in so many carries paint; the others are the painter's.
 const SHARE: usize = 4;
 
 impl Carry {
-    /// For pictures of this size.
-    pub fn new(size: Size) -> Self {
+    /// For pictures of this size, where there are so many threads in all; 0 is one for each core.
+    pub fn new(size: Size, threads: usize) -> Self {
         let scale = Scale::new(size, DisSettings::COARSE.longest);
         let small = scale.small();
-        let threads = for_pictures(0).div_ceil(SHARE);
+        let threads = for_pictures(threads).div_ceil(SHARE);
         let flow = DisFlow::new(small, DisSettings { threads, ..DisSettings::COARSE });
         Carry {
             scale,
@@ -74,11 +74,10 @@ impl Carry {
         let found = self.flow.compute_backward(&self.previous, &self.current)?;
         self.scale.enlarge_flow(threads, found, &mut self.backward);
         warp_on(threads, &self.difference, &self.backward, Kernel::Bilinear, &mut self.carried);
-        let (red, rest) = self.carried.split_at(self.backward.size.area());
-        let (green, blue) = rest.split_at(self.backward.size.area());
+        let carried = tensor::channels_of(&self.carried);
         strips(threads, [out], 3 * width, |range, [out]| {
             let pixels = range.start / 3..range.end / 3;
-            put([red, green, blue].map(|plane| &plane[pixels.clone()]), &content[range], out);
+            put(carried.map(|plane| &plane[pixels.clone()]), &content[range], out);
         });
         Ok(())
     }
@@ -147,7 +146,7 @@ mod tests {
         };
         let now = scene(size, 4.0);
         let (expected, mut out) = (add(&now, 4.0), vec![0; now.len()]);
-        Carry::new(size).carry(&painted, &now, &mut out).expect("sizes agree");
+        Carry::new(size, 0).carry(&painted, &now, &mut out).expect("sizes agree");
         let inner = |i: &usize| (12..size.width - 12).contains(&(i / 3 % size.width));
         let error = |a: &[u8], b: &[u8]| {
             let differences = (0..a.len()).filter(inner).map(|i| f32::from(a[i].abs_diff(b[i])));

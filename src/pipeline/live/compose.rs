@@ -21,6 +21,8 @@ use crate::{
 pub(super) struct Compose {
     pub panel: Arc<Panel>,
     pub detail: f64,
+    /// How many there are for all the work; 0 is one for each core.
+    pub threads: usize,
     pub began: Instant,
     pub inbox: Receiver<Arc<Shot>>,
     pub painted: Receiver<Painted>,
@@ -51,6 +53,7 @@ struct Tools {
     resampler: Resampler,
     compositor: Compositor,
     carry: Option<Carry>,
+    threads: usize,
     content: Vec<u8>,
     picture: Vec<u8>,
     half: [Vec<u8>; 2],
@@ -63,6 +66,7 @@ impl Compose {
             resampler: Resampler::new(),
             compositor: Compositor::new(self.detail),
             carry: None,
+            threads: self.threads,
             content: Vec::new(),
             picture: Vec::new(),
             half: Default::default(),
@@ -157,7 +161,7 @@ impl Tools {
         self.resampler.resample(shot.frame.pixels(), full, &mut self.content, small, Filter::Area);
         let carry = match self.carry.take().filter(|carry| carry.size() == small) {
             Some(carry) => self.carry.insert(carry),
-            None => self.carry.insert(Carry::new(small)),
+            None => self.carry.insert(Carry::new(small, self.threads)),
         };
         carry.carry(painted, &self.content, &mut self.picture)?;
         self.compositor.compose(out, &self.picture, &self.content, small);

@@ -117,6 +117,7 @@ pub fn run(setup: Setup, panel: &Arc<Panel>, watch: impl FnOnce(&Receiver<Arc<Sh
     let compose = Compose {
         panel: shared(),
         detail: settings.detail,
+        threads: settings.flow.threads,
         began: Instant::now(),
         inbox: compose_inbox,
         painted,
