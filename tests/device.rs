@@ -32,6 +32,8 @@ fn the_check_of_a_device_ends_in_a_table() {
     for precision in ["fp32", "fp16"] {
         assert!(has(&["tiny", precision, "ok"]), "{precision}: {out}");
     }
+    let rounds = stylize::net::ops::Isa::rounding().is_some();
+    assert_eq!(has(&["tiny", "bf16", "ok"]), rounds, "{out}");
     assert!(has(&["matrix products fp32", "100%"]), "{out}");
     let rows: Vec<&str> = out.lines().filter(|line| line.contains("tiny") && line.contains('x')).collect();
     for size in ["64x48", "97x33"] {

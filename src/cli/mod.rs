@@ -73,8 +73,9 @@ pub struct NetworkArgs {
     #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
     pub device: DeviceArg,
 
-    /// How a GPU computes: tf32 multiplies with ten bits of mantissa, fp16 also keeps features in half precision
-    #[arg(long, value_enum, default_value_t = PrecisionArg::Tf32)]
+    /// How products are computed: tf32 (NVIDIA) with ten bits of mantissa, bf16 (CPUs with AVX512-BF16) with eight; fp16 (GPUs)
+    /// also keeps features in half precision; auto takes tf32 or bf16 where there is one
+    #[arg(long, value_enum, default_value_t = PrecisionArg::Auto)]
     pub precision: PrecisionArg,
 
     /// Threads for the network and for motion; 0 for one each core
@@ -95,16 +96,20 @@ pub enum DeviceArg {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum PrecisionArg {
+    Auto,
     Fp32,
     Tf32,
+    Bf16,
     Fp16,
 }
 
 impl From<PrecisionArg> for Precision {
     fn from(precision: PrecisionArg) -> Self {
         match precision {
+            PrecisionArg::Auto => Precision::Auto,
             PrecisionArg::Fp32 => Precision::Fp32,
             PrecisionArg::Tf32 => Precision::Tf32,
+            PrecisionArg::Bf16 => Precision::Bf16,
             PrecisionArg::Fp16 => Precision::Fp16,
         }
     }
@@ -129,7 +134,7 @@ impl NetworkArgs {
             let (expected, found) = ("at most 1024", self.threads.to_string());
             return Err(Error::Setting { name: "threads", expected, found });
         }
-        Ok(Runtime::load(self.device.into(), self.threads)?.with_precision(self.precision.into()))
+        Runtime::load(self.device.into(), self.threads)?.with_precision(self.precision.into())
     }
 
     /// The file that the network is loaded from; none if it is inside the program.

@@ -20,7 +20,7 @@ use crate::{
         inspect::Inspection,
         ops::Isa,
         prepared::Prepared,
-        session::{Device, Runtime},
+        session::{Device, Precision, Runtime},
         vgg::{Conv, Head, Layer, Tap, Vgg},
     },
 };
@@ -67,7 +67,8 @@ enum Kind {
 impl Engines {
     /// Chooses, and prepares the network for the kernels where they are used.
     ///
-    /// Rust operators apply on the CPU, with more than plain instructions, to networks that [`Prepared::supports`]; one
+    /// Rust operators apply on the CPU, with more than plain instructions, to networks that [`Prepared::supports`] (in the runtime's
+    /// precision); one
     /// graph of standard operators applies anywhere, and whole steps are taken on every device but the CPU. Each is used
     /// only after this ONNX Runtime solved a small network of random weights with it, in which every operator occurs, and
     /// came to the host engine's gradient. Any difference, or an error, leaves the next slower engine.
@@ -75,21 +76,26 @@ impl Engines {
         // The trials below are nobody's step.
         let trial = runtime.clone().inspected(Inspection::default());
         let supported = runtime.device() == Device::Cpu && Prepared::supports(&vgg);
-        let isa = match choice {
-            Choice::Auto => Some(Isa::best()).filter(|&isa| supported && isa != Isa::PLAIN),
-            Choice::Operators(isa) => Some(isa).filter(|_| supported),
-            Choice::Host | Choice::Standard | Choice::Resident => None,
+        let sets = match choice {
+            _ if !supported => Vec::new(),
+            Choice::Auto => {
+                let rounding = Isa::rounding().filter(|_| runtime.precision() == Precision::Bf16);
+                rounding.into_iter().chain(Some(Isa::best()).filter(|&isa| isa != Isa::PLAIN)).collect()
+            }
+            Choice::Operators(isa) => vec![isa],
+            Choice::Host | Choice::Standard | Choice::Resident => Vec::new(),
         };
-        let operators = isa.filter(|&isa| {
+        let operators = sets.into_iter().find(|&isa| {
             let prepare = |vgg: &Vgg| Kind::Operators(Arc::new(Prepared::new(vgg, isa, runtime.threads())));
-            proves_itself(&trial, "of Rust operators", prepare)
+            proves_itself(&trial, "of Rust operators", if isa.rounds() { ROUNDED } else { EXACT }, prepare)
         });
         let stays = choice == Choice::Resident || (choice == Choice::Auto && runtime.device() != Device::Cpu);
+        let tolerance = if runtime.device() == Device::Cpu { EXACT } else { FEWER_BITS };
         let kind = match operators {
             Some(isa) => Kind::Operators(Arc::new(Prepared::new(&vgg, isa, runtime.threads()))),
             None if choice == Choice::Host => Kind::Host,
-            None if stays && proves_itself(&trial, "of whole steps", |_| Kind::Resident) => Kind::Resident,
-            None if proves_itself(&trial, "of standard operators", |_| Kind::Standard) => Kind::Standard,
+            None if stays && proves_itself(&trial, "of whole steps", tolerance, |_| Kind::Resident) => Kind::Resident,
+            None if proves_itself(&trial, "of standard operators", tolerance, |_| Kind::Standard) => Kind::Standard,
             None => Kind::Host,
         };
         let shallow = shallow(&vgg).map(Arc::new);
@@ -181,9 +187,13 @@ fn shallow(vgg: &Vgg) -> Option<Vgg> {
 }
 
 /// Whether a kind of engine comes to the host engine's gradient; says so in the log if not.
-fn proves_itself(runtime: &Runtime, name: &str, prepare: impl Fn(&Vgg) -> Kind) -> bool {
-    // In `f32` engines differ by about 1e-6; GPUs multiply with fewer bits (TF32).
-    let tolerance = if runtime.device() == Device::Cpu { 1e-3 } else { 3e-2 };
+/// Relative distances of the trial's gradients, at most: in `f32` engines differ by about 1e-6, GPUs multiply with fewer bits (TF32), and
+/// bfloat16 with fewer still; the trial's random weights show it most (0.08).
+const EXACT: f64 = 1e-3;
+const FEWER_BITS: f64 = 3e-2;
+const ROUNDED: f64 = 0.2;
+
+fn proves_itself(runtime: &Runtime, name: &str, tolerance: f64, prepare: impl Fn(&Vgg) -> Kind) -> bool {
     match check(runtime, prepare) {
         Ok(distance) if distance < tolerance => return true,
         Ok(distance) => {

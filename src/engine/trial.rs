@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ndarray::{Array3, ArrayView3, ArrayViewMut3};
+use ndarray::{Array3, ArrayView3};
 
 use super::{Choice, Engines, Objective, Units, Weights, host, host::HostEngine, resident::Resident};
 use crate::{
@@ -39,24 +39,94 @@ pub struct Parity {
 /// [`Error::Runtime`](crate::Error::Runtime) if ONNX Runtime fails.
 pub fn parity(cpu: &Runtime, device: &Runtime, vgg: &Arc<Vgg>, size: Size, steps: usize) -> Result<Parity> {
     let Scene { content, start, targets } = Scene::new(cpu, vgg, size)?;
-    let mut resident = Resident::with_gradient(device, Arc::clone(vgg), size, Units::Relative)?;
-    resident.set_weights(WEIGHTS);
-    resident.set_style(&targets)?;
-    resident.begin(content.view(), start.view())?;
-    let mut host = HostEngine::new(cpu, Arc::clone(vgg), size, Units::Relative)?;
-    prepare(&mut host, &targets, content.view())?;
-    let mut adam = Adam::new(start.len(), RATE);
-    let (mut picture, mut first, mut style) = (start, f64::NAN, (0.0, 0.0));
+    let mut tested: Box<dyn Solver> = match device.precision() {
+        Precision::Bf16 => Box::new(Stepped::new(
+            Engines::new(device.clone(), Arc::clone(vgg), Choice::Auto).objective(size, Units::Relative)?,
+            &targets,
+            content.view(),
+            start.clone(),
+        )?),
+        _ => {
+            let mut resident = Resident::with_gradient(device, Arc::clone(vgg), size, Units::Relative)?;
+            resident.set_weights(WEIGHTS);
+            resident.set_style(&targets)?;
+            resident.begin(content.view(), start.view())?;
+            Box::new(resident)
+        }
+    };
+    let host = HostEngine::new(cpu, Arc::clone(vgg), size, Units::Relative)?;
+    let mut host = Stepped::new(Box::new(host), &targets, content.view(), start)?;
+    let (mut first, mut style) = (f64::NAN, f64::NAN);
     for step in 0..steps {
-        let mut gradient = Array3::zeros(picture.dim());
-        style.0 = host_step(&mut host, &mut adam, &mut picture, Some(&mut gradient))?;
-        resident.step(RATE, 0.0)?;
-        style.1 = resident.losses()?.style;
+        style = tested.step()? / host.step()?;
         if step == 0 {
-            first = distance(&resident.gradient()?, &gradient);
+            first = distance(&tested.gradient()?, &host.gradient()?);
         }
     }
-    Ok(Parity { gradient: first, style: style.1 / style.0 - 1.0 })
+    Ok(Parity { gradient: first, style: style - 1.0 })
+}
+
+/// What takes steps.
+trait Solver {
+    /// One step; returns the style cost where it began.
+    fn step(&mut self) -> Result<f64>;
+
+    /// The gradient of the last step.
+    fn gradient(&mut self) -> Result<Array3<f32>>;
+}
+
+impl Solver for Resident {
+    fn step(&mut self) -> Result<f64> {
+        Resident::step(self, RATE, 0.0)?;
+        Ok(self.losses()?.style)
+    }
+
+    fn gradient(&mut self) -> Result<Array3<f32>> {
+        Resident::gradient(self)
+    }
+}
+
+/// An engine whose steps are taken in Rust.
+struct Stepped {
+    engine: Box<dyn Objective>,
+    adam: Adam,
+    picture: Array3<f32>,
+    gradient: Array3<f32>,
+}
+
+impl Stepped {
+    fn new(
+        mut engine: Box<dyn Objective>,
+        targets: &[StyleTarget],
+        content: ArrayView3<f32>,
+        start: Array3<f32>,
+    ) -> Result<Self> {
+        engine.set_weights(WEIGHTS);
+        engine.set_style(targets.to_vec());
+        engine.set_content(content)?;
+        Ok(Stepped { engine, adam: Adam::new(start.len(), RATE), gradient: Array3::zeros(start.dim()), picture: start })
+    }
+}
+
+impl Solver for Stepped {
+    fn step(&mut self) -> Result<f64> {
+        let Stepped { engine, adam, picture, gradient: kept } = self;
+        let (shape, mut style) = (picture.raw_dim(), 0.0);
+        let mut closure = |x: &[f32], gradient: &mut [f32]| {
+            let x = ArrayView3::from_shape(shape, x).expect("the picture's length");
+            let losses = engine.evaluate(x, kept.view_mut())?;
+            gradient.copy_from_slice(kept.as_slice().expect("tensors here are contiguous"));
+            style = losses.style;
+            Ok(losses.total as f32)
+        };
+        adam.step(picture.as_slice_mut().expect("tensors here are contiguous"), &mut closure)?;
+        picture.iter_mut().for_each(|x| *x = x.clamp(0.0, 1.0));
+        Ok(style)
+    }
+
+    fn gradient(&mut self) -> Result<Array3<f32>> {
+        Ok(self.gradient.clone())
+    }
 }
 
 /// How fast steps are.
@@ -82,11 +152,9 @@ pub fn speed(runtime: &Runtime, vgg: &Arc<Vgg>, size: Size, time: Duration) -> R
     // The memory is looked at while the engine has it.
     let (engine, seconds, after) = if runtime.device() == Device::Cpu {
         let engines = Engines::new(runtime.clone(), Arc::clone(vgg), Choice::Auto);
-        let mut objective = engines.objective(size, Units::Relative)?;
-        prepare(objective.as_mut(), &targets, content.view())?;
-        let (mut picture, mut adam) = (start, Adam::new(content.len(), RATE));
-        let mut step = || host_step(objective.as_mut(), &mut adam, &mut picture, None).map(drop);
-        let seconds = seconds_a_step(time, |steps| (0..steps).try_for_each(|_| step()))?;
+        let objective = engines.objective(size, Units::Relative)?;
+        let mut stepped = Stepped::new(objective, &targets, content.view(), start)?;
+        let seconds = seconds_a_step(time, |steps| (0..steps).try_for_each(|_| stepped.step().map(drop)))?;
         (engines.name(), seconds, memory(runtime.device()))
     } else {
         let mut resident = Resident::new(runtime, Arc::clone(vgg), size, Units::Relative)?;
@@ -158,34 +226,6 @@ impl Scene {
         let target = |(gram, tap): (_, &crate::net::vgg::Tap)| StyleTarget::relative(gram, tap.head.as_ref());
         Ok(Scene { content, start, targets: grams.into_iter().zip(&vgg.taps).map(target).collect() })
     }
-}
-
-fn prepare(engine: &mut dyn Objective, targets: &[StyleTarget], content: ArrayView3<f32>) -> Result<()> {
-    engine.set_weights(WEIGHTS);
-    engine.set_style(targets.to_vec());
-    engine.set_content(content)
-}
-
-/// One step in Rust; returns the style cost where it began, and on demand the gradient.
-fn host_step(
-    engine: &mut dyn Objective,
-    adam: &mut Adam,
-    picture: &mut Array3<f32>,
-    kept: Option<&mut Array3<f32>>,
-) -> Result<f64> {
-    let (shape, mut style, mut kept) = (picture.raw_dim(), 0.0, kept);
-    let mut closure = |x: &[f32], gradient: &mut [f32]| {
-        let view = ArrayViewMut3::from_shape(shape, &mut *gradient).expect("the picture's length");
-        let losses = engine.evaluate(ArrayView3::from_shape(shape, x).expect("the picture's length"), view)?;
-        style = losses.style;
-        if let Some(kept) = kept.as_deref_mut() {
-            kept.iter_mut().zip(&*gradient).for_each(|(to, from)| *to = *from);
-        }
-        Ok(losses.total as f32)
-    };
-    adam.step(picture.as_slice_mut().expect("tensors here are contiguous"), &mut closure)?;
-    picture.iter_mut().for_each(|x| *x = x.clamp(0.0, 1.0));
-    Ok(style)
 }
 
 /// Relative L2; infinite where it is not a number, which is as wrong as can be.

@@ -41,9 +41,9 @@ impl Prepared {
         let weight = values(first);
         let first = (FirstConv::new(&weight, &first.bias.to_vec(), vgg.mean), LastConv::new(&weight));
         let layers = &vgg.layers[..vgg.depth()];
-        let each = |prepare: fn(&Conv) -> Conv3x3| {
+        let each = |prepare: fn(Isa, &Conv) -> Conv3x3| {
             let prepare = move |(index, layer): (usize, &Layer)| match layer {
-                Layer::Conv(conv) if index > 0 => Some(prepare(conv)),
+                Layer::Conv(conv) if index > 0 => Some(prepare(isa, conv)),
                 _ => None,
             };
             layers.iter().enumerate().map(prepare).collect::<Vec<_>>()
@@ -84,10 +84,10 @@ fn values(conv: &Conv) -> Vec<f32> {
     conv.weight.iter().copied().collect()
 }
 
-fn forward(conv: &Conv) -> Conv3x3 {
-    Conv3x3::forward(&values(conv), &conv.bias.to_vec(), conv.outputs(), conv.inputs())
+fn forward(isa: Isa, conv: &Conv) -> Conv3x3 {
+    Conv3x3::forward(isa, &values(conv), &conv.bias.to_vec(), conv.outputs(), conv.inputs())
 }
 
-fn backward(conv: &Conv) -> Conv3x3 {
-    Conv3x3::backward(&values(conv), conv.outputs(), conv.inputs())
+fn backward(isa: Isa, conv: &Conv) -> Conv3x3 {
+    Conv3x3::backward(isa, &values(conv), conv.outputs(), conv.inputs())
 }

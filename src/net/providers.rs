@@ -45,14 +45,19 @@ impl fmt::Display for Device {
     }
 }
 
-/// How a device other than the CPU computes. Sums, Grams and the optimizer's state are single precision in all of them.
+/// How a device computes. Sums, Grams and the optimizer's state are single precision in all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Precision {
+    /// Single precision in memory, and products with fewer bits where the device is faster at them: [`Precision::Tf32`] on
+    /// NVIDIA's cards, [`Precision::Bf16`] on a CPU that has it, else [`Precision::Fp32`].
+    #[default]
+    Auto,
     /// Single precision throughout.
     Fp32,
-    /// Single precision in memory; NVIDIA's cards multiply with 10 bits of mantissa (TensorFloat-32).
-    #[default]
+    /// Single precision in memory; NVIDIA's cards multiply with 10 bits of mantissa (TensorFloat-32). Elsewhere as [`Precision::Fp32`].
     Tf32,
+    /// Single precision in memory; CPUs with AVX512-BF16 multiply with 8 bits of mantissa (bfloat16).
+    Bf16,
     /// Features and cotangents in half precision; not with OpenVINO, which is held to single precision.
     Fp16,
 }
@@ -60,6 +65,8 @@ pub enum Precision {
 impl fmt::Display for Precision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Precision::Auto => "auto",
+            Precision::Bf16 => "bf16",
             Precision::Fp32 => "fp32",
             Precision::Tf32 => "tf32",
             Precision::Fp16 => "fp16",

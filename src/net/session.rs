@@ -19,6 +19,7 @@ pub use super::{
 };
 use super::{
     inspect::{Inspection, Profile},
+    ops::Isa,
     providers::{self, Wish},
 };
 use crate::{
@@ -90,22 +91,34 @@ impl Runtime {
         Ok(runtime)
     }
 
-    /// The same with a precision for devices other than the CPU.
-    pub fn with_precision(mut self, precision: Precision) -> Self {
+    /// The same with another precision.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where bfloat16 is asked of what cannot multiply it.
+    pub fn with_precision(mut self, precision: Precision) -> Result<Self> {
+        if precision == Precision::Bf16 && !(self.device == Device::Cpu && Isa::rounding().is_some()) {
+            let expected = "auto or fp32 here: bf16 is for a CPU with AVX512-BF16";
+            return Err(Error::Setting { name: "precision", expected, found: precision.to_string() });
+        }
         self.precision = precision;
-        self
+        Ok(self)
     }
 
-    /// The precision in use; the CPU computes in single precision unless it is asked for half, which it only imitates.
+    /// The precision in use, never `Auto`; half precision is only imitated on the CPU.
     pub fn precision(&self) -> Precision {
-        self.precision
+        match self.precision {
+            Precision::Auto if self.device.is_nvidia() => Precision::Tf32,
+            Precision::Auto if self.device == Device::Cpu && Isa::rounding().is_some() => Precision::Bf16,
+            Precision::Auto => Precision::Fp32,
+            asked => asked,
+        }
     }
 
     /// Device and precision in a few words, with what `auto` passed over and why.
     pub fn description(&self) -> String {
         let mut text = self.device.to_string();
         if self.device != Device::Cpu {
-            text = format!("{text} ({})", self.precision);
+            text = format!("{text} ({})", self.precision());
         }
         if !self.passed_over.is_empty() {
             text = format!("{text} ({})", self.passed_over.join("; "));
@@ -160,9 +173,9 @@ impl Runtime {
     /// [`Error::Runtime`] if ONNX Runtime does not take it.
     pub(crate) fn replayed(&self, model: &[u8], size: Size) -> Result<PingPong> {
         let profile = self.inspection.begin(size, model)?;
-        let cached = || providers::engine_cache(&self.version(), self.precision, model);
+        let cached = || providers::engine_cache(&self.version(), self.precision(), model);
         let cache = if self.device == Device::TensorRt { cached() } else { None };
-        let wish = Wish { precision: self.precision, replayed: true, cache };
+        let wish = Wish { precision: self.precision(), replayed: true, cache };
         let builder = Profile::taken_by(self.plain_builder()?, profile.as_ref())?;
         let session = providers::register(builder, self.device, &wish)?.commit_from_memory(model);
         let session = match session {
@@ -179,7 +192,7 @@ impl Runtime {
 
     /// A session builder with everything but the model: the device, the shared pool, all graph optimizations.
     pub(crate) fn builder(&self, device: Device) -> Result<SessionBuilder> {
-        let wish = Wish { precision: self.precision, ..Wish::default() };
+        let wish = Wish { precision: self.precision(), ..Wish::default() };
         providers::register(self.plain_builder()?, device, &wish)
     }
 

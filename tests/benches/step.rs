@@ -37,7 +37,9 @@ fn cases() -> Vec<String> {
     let mut cases = Vec::new();
     for network in NETWORKS {
         for size in SIZES.iter().filter(|size| network != "vgg19" || size.width < 640) {
-            cases.extend(["operators", "standard", "host"].map(|engine| format!("{engine} {network} {size}")));
+            cases.extend(
+                ["operators", "rounding", "standard", "host"].map(|engine| format!("{engine} {network} {size}")),
+            );
         }
     }
     cases
@@ -84,6 +86,10 @@ fn whole_step(bencher: Bencher, case: &str) {
     };
     let choice = match engine {
         "operators" => Choice::Operators(Isa::best()),
+        "rounding" => match Isa::rounding() {
+            Some(isa) => Choice::Operators(isa),
+            None => return eprintln!("skipped: this CPU does not multiply bfloat16"),
+        },
         "standard" => Choice::Standard,
         _ => Choice::Host,
     };
@@ -129,8 +135,13 @@ fn peak_of_one_thread(bencher: Bencher) {
 const LAYERS: [(usize, usize, usize, usize); 5] =
     [(32, 64, 90, 160), (64, 64, 90, 160), (96, 96, 45, 80), (128, 128, 22, 40), (256, 256, 64, 64)];
 
+/// The set that the program uses by itself.
+fn isa() -> Isa {
+    Isa::rounding().unwrap_or_else(Isa::best)
+}
+
 fn machine(scratch: &Scratch) -> Machine<'_> {
-    Machine { isa: Isa::best(), threads: &Serial, scratch }
+    Machine { isa: isa(), threads: &Serial, scratch }
 }
 
 fn values(count: usize) -> Aligned {
@@ -141,7 +152,7 @@ fn values(count: usize) -> Aligned {
 /// Winograd convolution forward, one thread; items are operations of the direct sum.
 #[divan::bench(args = LAYERS)]
 fn convolution(bencher: Bencher, (inputs, outputs, height, width): (usize, usize, usize, usize)) {
-    let conv = Conv3x3::forward(&values(inputs * outputs * 9), &values(outputs), outputs, inputs);
+    let conv = Conv3x3::forward(isa(), &values(inputs * outputs * 9), &values(outputs), outputs, inputs);
     let (x, mut y) = (values(inputs * height * width), values(outputs * height * width));
     let scratch = Scratch::new(1);
     let count = (18 * inputs * outputs * height * width) as u64;
@@ -154,7 +165,7 @@ fn convolution(bencher: Bencher, (inputs, outputs, height, width): (usize, usize
 /// The same backward.
 #[divan::bench(args = LAYERS)]
 fn convolution_gradient(bencher: Bencher, (inputs, outputs, height, width): (usize, usize, usize, usize)) {
-    let conv = Conv3x3::backward(&values(inputs * outputs * 9), outputs, inputs);
+    let conv = Conv3x3::backward(isa(), &values(inputs * outputs * 9), outputs, inputs);
     let (gradient, mut to) = (values(outputs * height * width), values(inputs * height * width));
     let signs = vec![0x5a3c; inputs / 16 * height * width];
     let scratch = Scratch::new(1);

@@ -309,7 +309,7 @@ fn a_stylizer_paints_alike_on_the_device() {
 
 #[test]
 fn half_precision_has_nearly_the_same_gradient() {
-    let runtime = runtime().with_precision(Precision::Fp16);
+    let runtime = runtime().with_precision(Precision::Fp16).expect("any device has it");
     let small = networks().into_iter().map(Arc::new);
     for vgg in small.chain(real_networks(&["tiny", "compact", "plus", "vgg19"])) {
         for (size, weights) in [
@@ -336,7 +336,7 @@ fn half_precision_has_nearly_the_same_gradient() {
 /// A picture whose features are as large as they get, with the Grams of another: nothing overflows.
 #[test]
 fn half_precision_does_not_overflow_on_black_white_and_checks() {
-    let runtime = runtime().with_precision(Precision::Fp16);
+    let runtime = runtime().with_precision(Precision::Fp16).expect("any device has it");
     let size = Size::new(96, 80);
     for vgg in real_networks(&["compact", "vgg19"]) {
         let checks = Array3::from_shape_fn((3, size.height, size.width), |(_, y, x)| ((x / 4 + y / 4) % 2) as f32);

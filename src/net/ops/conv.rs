@@ -10,10 +10,10 @@ use super::{
     blocked::{Aligned, FeatureShape},
     cache::second_level,
     conv_output::{Activations, Finish, Gradient},
-    isa::Kernel,
+    isa::{Isa, Kernel},
     lanes::{LANES, Lanes, Registers},
     parallel::{Machine, Shared},
-    product::product,
+    product::{Rounded, Single, floats, floats_of, pair_up, product},
     winograd::{IN, OUT, POINTS, Patch, transform_filters, transform_input, transform_output},
 };
 
@@ -29,9 +29,10 @@ const COLUMNS: usize = 2;
 /// A convolution with its weights in the transformed domain.
 #[derive(Debug)]
 pub struct Conv3x3 {
+    isa: Isa,
     inputs: usize,
     outputs: usize,
-    /// `[outputs / 16][36][inputs][16]`
+    /// `[outputs / 16][36][inputs][16]`; pairs of inputs where the set rounds.
     weights: Aligned,
     /// One per output; empty in the backward direction.
     bias: Aligned,
@@ -40,32 +41,35 @@ pub struct Conv3x3 {
 }
 
 impl Conv3x3 {
-    /// The forward convolution. `weight` is (outputs, inputs, 3, 3), `bias` (outputs); both counts multiples of 16.
-    pub fn forward(weight: &[f32], bias: &[f32], outputs: usize, inputs: usize) -> Self {
+    /// The forward convolution, for kernels of this set. `weight` is (outputs, inputs, 3, 3), `bias` (outputs); both counts multiples of 16.
+    pub fn forward(isa: Isa, weight: &[f32], bias: &[f32], outputs: usize, inputs: usize) -> Self {
         let weights = transform_filters(outputs, inputs, |o, i| filter(weight, o * inputs + i));
-        Self::new(inputs, outputs, &weights, bias)
+        Self::new(isa, inputs, outputs, &weights, bias)
     }
 
     /// The transposed convolution: from the gradient of the outputs of `weight` (outputs, inputs, 3, 3) to that of its
     /// inputs. The filters are turned by 180 degrees and their channels exchanged.
-    pub fn backward(weight: &[f32], outputs: usize, inputs: usize) -> Self {
+    pub fn backward(isa: Isa, weight: &[f32], outputs: usize, inputs: usize) -> Self {
         let weights = transform_filters(inputs, outputs, |i, o| {
             let mut turned = filter(weight, o * inputs + i);
             turned.reverse();
             turned
         });
-        Self::new(outputs, inputs, &weights, &[])
+        Self::new(isa, outputs, inputs, &weights, &[])
     }
 
-    fn new(inputs: usize, outputs: usize, weights: &[f32], bias: &[f32]) -> Self {
+    fn new(isa: Isa, inputs: usize, outputs: usize, weights: &[f32], bias: &[f32]) -> Self {
         assert!(inputs.is_multiple_of(LANES) && outputs.is_multiple_of(LANES), "channels are multiples of {LANES}");
+        // SAFETY: nothing is asked beyond the slice.
+        let weights = unsafe { isa.run(Store(weights)) };
         // Half of the cache, for inputs and outputs: the weights pass through it too.
-        let fit = second_level() / 2 / (POINTS * (inputs + COLUMNS * LANES) * size_of::<f32>());
+        let fit =
+            second_level() / 2 / (POINTS * (floats_of(isa) * inputs / LANES + COLUMNS * LANES) * size_of::<f32>());
         let most_patches = match weights.len() {
             LARGE_WEIGHTS.. => MOST_PATCHES,
             _ => (fit / ROWS * ROWS).clamp(2 * ROWS, MOST_PATCHES),
         };
-        Conv3x3 { inputs, outputs, weights: weights.into(), bias: bias.into(), most_patches }
+        Conv3x3 { isa, inputs, outputs, weights, bias: bias.into(), most_patches }
     }
 
     /// Channels in.
@@ -104,6 +108,7 @@ impl Conv3x3 {
     }
 
     fn run<F: Finish>(&self, machine: Machine<'_>, x: &[f32], shape: FeatureShape, finish: &F) {
+        assert_eq!(machine.isa, self.isa, "the set that the weights are for");
         assert_eq!(x.len(), shape.len(), "input of {shape:?}");
         let patches = shape.height.div_ceil(OUT) * shape.width.div_ceil(OUT);
         let at_once = self.patches_at_once(patches, machine.threads.threads());
@@ -128,6 +133,24 @@ fn filter(weight: &[f32], index: usize) -> [f64; 9] {
     std::array::from_fn(|k| f64::from(weight[index * 9 + k]))
 }
 
+/// Transformed weights as a set wants them.
+struct Store<'a>(&'a [f32]);
+
+impl Kernel for Store<'_> {
+    type Output = Aligned;
+
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) -> Aligned {
+        if !L::ROUNDS {
+            return self.0.into();
+        }
+        let mut pairs = Aligned::zeros(self.0.len() / 2);
+        // SAFETY: inputs come in multiples of 16, so no pair is of two points.
+        unsafe { pair_up::<L>(self.0.as_ptr(), self.0.len() / LANES, pairs.as_mut_ptr()) };
+        pairs
+    }
+}
+
 /// Where transformed patches lie in a work buffer: inputs, `[36][blocks][rows][16]`, then [`COLUMNS`] blocks of outputs alike.
 #[derive(Clone, Copy)]
 struct Buffer {
@@ -143,7 +166,7 @@ struct Buffer {
 impl Buffer {
     fn new(conv: &Conv3x3, rows: usize) -> Self {
         // One more line a point: distances that are powers of two would put all 36 points into one set of the cache.
-        let input_step = conv.inputs * rows + LANES;
+        let input_step = conv.inputs / LANES * rows * floats_of(conv.isa) + LANES;
         let output_step = COLUMNS * LANES * rows + LANES;
         let outputs = POINTS * input_step;
         Buffer { rows, input_step, output_step, outputs, len: outputs + POINTS * output_step }
@@ -206,7 +229,7 @@ impl<F: Finish> Piece<'_, F> {
         for block in 0..self.shape.blocks() {
             // SAFETY: pixels are inside the map, the row inside the buffer.
             unsafe {
-                let to = self.work.at((block * self.buffer.rows + row) * LANES);
+                let to = self.work.at((block * self.buffer.rows + row) * floats::<L>());
                 if inside {
                     let corner = self.x.as_ptr().add(self.shape.at(block, top - 1, left - 1));
                     transform_input::<L>(corner, width, to, self.buffer.input_step);
@@ -262,16 +285,20 @@ impl<F: Finish> Piece<'_, F> {
     #[inline(always)]
     unsafe fn tile<L: Lanes, const HIGH: usize, const WIDE: usize>(&self, point: usize, block: usize, row: usize) {
         let Buffer { rows, input_step, output_step, outputs, .. } = self.buffer;
+        let (width, blocks) = (floats::<L>(), self.conv.inputs / LANES);
         // SAFETY: rows, blocks and point are inside the buffer and the weights.
         unsafe {
-            let left = self.work.at(point * input_step + row * LANES);
+            let left = self.work.at(point * input_step + row * width);
             let mut right = [self.conv.weights.as_ptr(); WIDE];
             for (column, right) in right.iter_mut().enumerate() {
-                let vector = ((block + column) * POINTS + point) * self.conv.inputs;
+                let vector = ((block + column) * POINTS + point) * blocks * width;
                 *right = right.add(vector * LANES);
             }
             let start = [[L::zero(); WIDE]; HIGH];
-            let sums = product::<L, HIGH, WIDE>(left, rows * LANES, self.conv.inputs / LANES, right, start);
+            let sums = match L::ROUNDS {
+                true => product::<L, Rounded, HIGH, WIDE>(left, rows * width, blocks, right, start),
+                false => product::<L, Single, HIGH, WIDE>(left, rows * width, blocks, right, start),
+            };
             for r in 0..HIGH {
                 for column in 0..WIDE {
                     let at = (column * rows + row + r) * LANES;

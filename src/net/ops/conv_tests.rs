@@ -3,9 +3,8 @@
 use super::{
     super::{
         blocked::{to_blocked, to_planar},
-        isa::Isa,
         parallel::Scratch,
-        reference::{self, Random, relative},
+        reference::{self, Random, relative, sets},
     },
     *,
 };
@@ -26,8 +25,8 @@ fn forward_gives_values_signs_and_means() {
         let (shape_in, shape) = (FeatureShape::new(inputs, height, width), FeatureShape::new(outputs, height, width));
         let expected = reference::conv_relu(&x, &weight, &bias, shape_in, outputs);
         let pooled_expected = reference::pool(&expected, shape);
-        let conv = Conv3x3::forward(&weight, &bias, outputs, inputs);
-        for isa in Isa::available() {
+        for (isa, tolerance) in sets(TOLERANCE) {
+            let conv = Conv3x3::forward(isa, &weight, &bias, outputs, inputs);
             let mut values = vec![f32::NAN; shape.len()];
             let mut signs = vec![0; shape.len() / LANES];
             let mut pooled = vec![f32::NAN; shape.halved().len()];
@@ -39,10 +38,10 @@ fn forward_gives_values_signs_and_means() {
                 (height, width),
                 to,
             );
-            assert!(relative(&to_planar(&values, shape), &expected) < TOLERANCE, "{isa} values {shape:?}");
+            assert!(relative(&to_planar(&values, shape), &expected) < tolerance, "{isa} values {shape:?}");
             assert!(
                 shape.halved().is_empty()
-                    || relative(&to_planar(&pooled, shape.halved()), &pooled_expected) < TOLERANCE,
+                    || relative(&to_planar(&pooled, shape.halved()), &pooled_expected) < tolerance,
                 "{isa} means {shape:?}"
             );
             for (k, value) in values.iter().enumerate() {
@@ -64,8 +63,8 @@ fn backward_is_the_transpose_masked() {
             *value *= f64::from(u8::from(activation > 0.0));
         }
         let signs = reference::signs(&to_blocked(&layer, shape_in));
-        let conv = Conv3x3::backward(&weight, outputs, inputs);
-        for isa in Isa::available() {
+        for (isa, tolerance) in sets(TOLERANCE) {
+            let conv = Conv3x3::backward(isa, &weight, outputs, inputs);
             let mut values = vec![f32::NAN; shape_in.len()];
             let to = Gradient { values: &mut values, signs: Some(&signs), before_pool: None };
             let scratch = Scratch::new(3);
@@ -75,7 +74,7 @@ fn backward_is_the_transpose_masked() {
                 (height, width),
                 to,
             );
-            assert!(relative(&to_planar(&values, shape_in), &expected) < TOLERANCE, "{isa} {shape:?}");
+            assert!(relative(&to_planar(&values, shape_in), &expected) < tolerance, "{isa} {shape:?}");
         }
     }
 }
@@ -92,8 +91,8 @@ fn backward_through_a_pool_drops_odd_sides() {
         let pooled = reference::conv_transposed(&gradient, &weight, shape, inputs);
         let expected = reference::unpool_masked(&pooled, &layer, before);
         let signs = reference::signs(&to_blocked(&layer, before));
-        let conv = Conv3x3::backward(&weight, outputs, inputs);
-        for isa in Isa::available() {
+        for (isa, tolerance) in sets(TOLERANCE) {
+            let conv = Conv3x3::backward(isa, &weight, outputs, inputs);
             let mut values = vec![f32::NAN; before.len()];
             let to = Gradient { values: &mut values, signs: Some(&signs), before_pool: Some((height, width)) };
             let (scratch, size) = (Scratch::new(1), (shape.height, shape.width));
@@ -103,7 +102,7 @@ fn backward_through_a_pool_drops_odd_sides() {
                 size,
                 to,
             );
-            assert!(relative(&to_planar(&values, before), &expected) < TOLERANCE, "{isa} {before:?}");
+            assert!(relative(&to_planar(&values, before), &expected) < tolerance, "{isa} {before:?}");
         }
     }
 }

@@ -16,6 +16,8 @@ pub struct Isa(Set);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Set {
     #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
+    #[cfg(target_arch = "x86_64")]
     Avx512,
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -40,12 +42,33 @@ impl Isa {
     /// Portable code, on any CPU.
     pub const PLAIN: Isa = Isa(Set::Plain);
 
-    /// The fastest set that this CPU has.
+    /// The fastest set that this CPU has in single precision.
     pub fn best() -> Isa {
         Self::available()[0]
     }
 
-    /// All sets that this CPU has, the fastest first; the last is [`Isa::PLAIN`].
+    /// A set that multiplies bfloat16, about twice as fast as [`Isa::best`], if this CPU has one: products have 8 bits of mantissa, sums 24.
+    pub fn rounding() -> Option<Isa> {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let all = is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512bw");
+            if all && Self::best() == Isa(Set::Avx512) {
+                return Some(Isa(Set::Avx512Bf16));
+            }
+        }
+        None
+    }
+
+    /// Whether products round their factors to bfloat16.
+    pub fn rounds(self) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512Bf16 => true,
+            _ => false,
+        }
+    }
+
+    /// All sets of single precision that this CPU has, the fastest first; the last is [`Isa::PLAIN`].
     pub fn available() -> Vec<Isa> {
         let mut sets = Vec::new();
         #[cfg(target_arch = "x86_64")]
@@ -63,13 +86,15 @@ impl Isa {
         sets
     }
 
-    /// The set of this name (`avx512`, `avx2`, `neon`, `plain`), if the CPU has it.
+    /// The set of this name (`avx512-bf16`, `avx512`, `avx2`, `neon`, `plain`), if the CPU has it.
     pub fn named(name: &str) -> Option<Isa> {
-        Self::available().into_iter().find(|isa| isa.name() == name)
+        Self::available().into_iter().chain(Self::rounding()).find(|isa| isa.name() == name)
     }
 
     pub fn name(self) -> &'static str {
         match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512Bf16 => "avx512-bf16",
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => "avx512",
             #[cfg(target_arch = "x86_64")]
@@ -89,6 +114,8 @@ impl Isa {
         // SAFETY: an `Isa` is made only where the CPU has the set; the rest is the caller's promise.
         unsafe {
             match self.0 {
+                #[cfg(target_arch = "x86_64")]
+                Set::Avx512Bf16 => run_avx512_bf16(kernel),
                 #[cfg(target_arch = "x86_64")]
                 Set::Avx512 => run_avx512(kernel),
                 #[cfg(target_arch = "x86_64")]
@@ -111,7 +138,14 @@ impl fmt::Display for Isa {
 #[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
 unsafe fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: the caller's promise.
-    unsafe { kernel.run::<Avx512>() }
+    unsafe { kernel.run::<Avx512<false>>() }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512bf16,avx2,fma")]
+unsafe fn run_avx512_bf16<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: the caller's promise.
+    unsafe { kernel.run::<Avx512<true>>() }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -149,11 +183,15 @@ mod tests {
                     a.max(b),
                     a.keep(0b1010_0101_1100_0011),
                     a.keep(b.positive()),
+                    a.pair(b).mul_add_pairs(b.pair(L::splat(2.0)), L::splat(0.5)),
                 ];
                 let mut out = vec![0.0; results.len() * LANES];
                 for (k, result) in results.into_iter().enumerate() {
                     result.store(out.as_mut_ptr().add(k * LANES));
                 }
+                let mut rounded = [0; LANES];
+                (a * L::splat(1.01)).store_rounded(rounded.as_mut_ptr());
+                out.extend(rounded.map(f32::from));
                 (out, a.positive(), b.sum())
             }
         }
@@ -168,7 +206,9 @@ mod tests {
         // SAFETY: the kernel reads its two arrays and no more.
         let expected = unsafe { Isa::PLAIN.run(Everything(&a, &b)) };
         assert_eq!(expected.0[3 * LANES + 1], -0.25);
-        for isa in Isa::available() {
+        let round = |value: f32| f32::from((value.to_bits() >> 16) as u16);
+        assert_eq!(expected.0[8 * LANES..][..3], [0.0, -1.515625, 3.03125].map(round), "to the nearest of 8 bits");
+        for isa in Isa::available().into_iter().chain(Isa::rounding()) {
             assert_eq!(unsafe { isa.run(Everything(&a, &b)) }, expected, "{isa}");
             assert_eq!(Isa::named(isa.name()), Some(isa));
         }

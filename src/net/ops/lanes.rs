@@ -44,6 +44,16 @@ pub trait Vector: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = 
     /// The sum of all lanes.
     fn sum(self) -> f32;
 
+    /// Writes each lane as bfloat16, rounded to the nearest: [`Self::LEN`] of them.
+    ///
+    /// # Safety
+    /// [`Self::LEN`] values can be written at `to` (any alignment).
+    #[inline(always)]
+    unsafe fn store_rounded(self, to: *mut u16) {
+        // SAFETY: the caller's promise.
+        unsafe { portable::store_rounded(self, to) }
+    }
+
     /// # Safety
     /// The CPU has the instruction set.
     #[inline(always)]
@@ -55,6 +65,10 @@ pub trait Vector: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = 
 /// A vector of 16 `f32`.
 pub trait Lanes: Vector {
     const REGISTERS: Registers;
+
+    /// Whether products are to round their factors to bfloat16, two of which then share a lane ([`Lanes::pair`]): the CPU multiplies twice
+    /// as many of them at a time. Sums stay `f32`.
+    const ROUNDS: bool = false;
 
     /// One register, 16 lanes or a divisor of it: for what keeps a dozen values at once, which a set without registers of
     /// 16 lanes does better part by part.
@@ -71,6 +85,65 @@ pub trait Lanes: Vector {
 
     /// Lanes whose bit is set; 0 elsewhere.
     fn keep(self, bits: u16) -> Self;
+
+    /// Lane by lane both as bfloat16 in one lane's bits, this one's in the lower half.
+    #[inline(always)]
+    fn pair(self, other: Self) -> Self {
+        portable::pair(self, other)
+    }
+
+    /// The products of both values of each lane's pairs, added to `addend`.
+    #[inline(always)]
+    fn mul_add_pairs(self, factor: Self, addend: Self) -> Self {
+        portable::mul_add_pairs(self, factor, addend)
+    }
+}
+
+/// bfloat16, the upper half of an `f32`, for sets that have no instructions for it: slow, and the reference for those that do.
+pub(super) mod portable {
+    use super::{LANES, Lanes, Vector};
+
+    /// The nearest bfloat16; of two as near the even one. Not for NaN.
+    fn round(value: f32) -> u16 {
+        let bits = value.to_bits();
+        ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16) as u16
+    }
+
+    fn lanes<V: Vector>(vector: V) -> [f32; LANES] {
+        let mut values = [0.0; LANES];
+        // SAFETY: a vector is no longer than the array.
+        unsafe { vector.store(values.as_mut_ptr()) };
+        values
+    }
+
+    /// # Safety
+    /// As [`Vector::store_rounded`].
+    pub unsafe fn store_rounded<V: Vector>(vector: V, to: *mut u16) {
+        for (lane, value) in lanes(vector)[..V::LEN].iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { to.add(lane).write_unaligned(round(*value)) }
+        }
+    }
+
+    pub fn pair<L: Lanes>(low: L, high: L) -> L {
+        let (mut low, high) = (lanes(low), lanes(high));
+        for (low, high) in low.iter_mut().zip(high) {
+            *low = f32::from_bits(u32::from(round(*low)) | u32::from(round(high)) << 16);
+        }
+        // SAFETY: the array has 16 floats; a value is proof that the CPU has the set.
+        unsafe { L::load(low.as_ptr()) }
+    }
+
+    pub fn mul_add_pairs<L: Lanes>(one: L, other: L, addend: L) -> L {
+        let apart = |pair: f32| [pair.to_bits() << 16, pair.to_bits() & 0xFFFF_0000].map(f32::from_bits);
+        let mut sums = lanes(addend);
+        for (sum, (one, other)) in sums.iter_mut().zip(lanes(one).into_iter().zip(lanes(other))) {
+            let ([a, b], [c, d]) = (apart(one), apart(other));
+            *sum += a * c + b * d;
+        }
+        // SAFETY: as above.
+        unsafe { L::load(sums.as_ptr()) }
+    }
 }
 
 /// Portable lanes: whatever the compiler makes of a plain array. The reference for all others.

@@ -2,14 +2,15 @@
 
 use std::{
     arch::x86_64::*,
+    mem,
     ops::{Add, Mul, Sub},
 };
 
-use super::lanes::{LANES, Lanes, Registers, Vector};
+use super::lanes::{LANES, Lanes, Registers, Vector, portable};
 
-/// One 512-bit register.
+/// One 512-bit register. `ROUNDS` is [`Lanes::ROUNDS`], for a CPU that has AVX512-BF16 as well.
 #[derive(Clone, Copy)]
-pub struct Avx512(__m512);
+pub struct Avx512<const ROUNDS: bool>(__m512);
 
 /// One 256-bit register.
 #[derive(Clone, Copy)]
@@ -19,9 +20,20 @@ pub struct Ymm(__m256);
 #[derive(Clone, Copy)]
 pub struct Avx2(__m256, __m256);
 
+/// 0, 16, 1, 17 and so on: what lies one half after the other, in turn.
+const IN_TURN: [u16; 32] = {
+    let mut from = [0; 32];
+    let mut k = 0;
+    while k < 32 {
+        from[k] = (k / 2 + k % 2 * 16) as u16;
+        k += 1;
+    }
+    from
+};
+
 macro_rules! operator {
     ($name:ident, $method:ident, $wide:ident, $half:ident) => {
-        impl $name for Avx512 {
+        impl<const ROUNDS: bool> $name for Avx512<ROUNDS> {
             type Output = Self;
             #[inline(always)]
             fn $method(self, other: Self) -> Self {
@@ -54,7 +66,7 @@ operator!(Mul, mul, _mm512_mul_ps, _mm256_mul_ps);
 // SAFETY of all unsafe blocks below: constructors are called only where the CPU has the set (their contract), and a
 // value is proof that a constructor was called. Pointers are the caller's promise.
 
-impl Vector for Avx512 {
+impl<const ROUNDS: bool> Vector for Avx512<ROUNDS> {
     const LEN: usize = LANES;
 
     #[inline(always)]
@@ -77,10 +89,21 @@ impl Vector for Avx512 {
     fn sum(self) -> f32 {
         unsafe { _mm512_reduce_add_ps(self.0) }
     }
+    #[inline(always)]
+    unsafe fn store_rounded(self, to: *mut u16) {
+        // SAFETY: a `__m256bh` is 16 bfloat16; vectors that round exist only where the CPU has AVX512-BF16.
+        unsafe {
+            match ROUNDS {
+                true => to.cast::<__m256bh>().write_unaligned(_mm512_cvtneps_pbh(self.0)),
+                false => portable::store_rounded(self, to),
+            }
+        }
+    }
 }
 
-impl Lanes for Avx512 {
+impl<const ROUNDS: bool> Lanes for Avx512<ROUNDS> {
     const REGISTERS: Registers = Registers::Wide;
+    const ROUNDS: bool = ROUNDS;
     type Register = Self;
     type Half = Ymm;
 
@@ -95,6 +118,29 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn keep(self, bits: u16) -> Self {
         Avx512(unsafe { _mm512_maskz_mov_ps(bits, self.0) })
+    }
+    #[inline(always)]
+    fn pair(self, other: Self) -> Self {
+        if !ROUNDS {
+            return portable::pair(self, other);
+        }
+        // SAFETY: a `__m512bh` is 32 integers of 16 bits; the CPU has AVX512-BF16 and AVX512-BW.
+        unsafe {
+            let one_after_the_other = mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(other.0, self.0));
+            let in_turn = mem::transmute::<[u16; 32], __m512i>(IN_TURN);
+            Avx512(_mm512_castsi512_ps(_mm512_permutexvar_epi16(in_turn, one_after_the_other)))
+        }
+    }
+    #[inline(always)]
+    fn mul_add_pairs(self, factor: Self, addend: Self) -> Self {
+        if !ROUNDS {
+            return portable::mul_add_pairs(self, factor, addend);
+        }
+        // SAFETY: a `__m512bh` is 32 bfloat16; the CPU has AVX512-BF16.
+        unsafe {
+            let pairs = |value| mem::transmute::<__m512, __m512bh>(value);
+            Avx512(_mm512_dpbf16_ps(addend.0, pairs(self.0), pairs(factor.0)))
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     isa::Kernel,
     lanes::{LANES, Lanes, Registers},
     parallel::{Machine, Shared},
-    product::product,
+    product::{Single, product},
 };
 use crate::threads::share;
 
@@ -135,7 +135,7 @@ impl Rows<'_> {
                     let left = self.left.values.as_ptr().add(row * LANES);
                     let right = self.right.values.as_ptr().add(block * self.right.rows * LANES);
                     let (step, blocks) = (self.left.rows * LANES, self.left.columns / LANES);
-                    let sums = product::<L, HIGH, 1>(left, step, blocks, [right], [[L::zero()]; HIGH]);
+                    let sums = product::<L, Single, HIGH, 1>(left, step, blocks, [right], [[L::zero()]; HIGH]);
                     for r in 0..HIGH {
                         sums[r][0].store(self.to.at((block * self.rows + row + r) * LANES));
                     }

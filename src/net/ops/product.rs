@@ -3,16 +3,68 @@
 //! `left` holds rows of 16 channels, block after block: channel `c` of row `r` is at `c / 16 * step + 16 r + c % 16`.
 //! `right` is `[column block][channel][16]`. Accumulators stay in registers over all channels (the register tiling of
 //! Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008); each channel costs one load per
-//! column block and one broadcast per row.
+//! column block and one broadcast per row. In [`Rounded`] storage two channels share the bits of a float, and all of these are half as many.
 
-use super::lanes::{LANES, Lanes};
+use super::{
+    isa::Isa,
+    lanes::{LANES, Lanes},
+};
+
+/// How the factors of a product are stored.
+pub trait Storage {
+    /// Floats that 16 channels take.
+    const WIDTH: usize;
+
+    /// The products of what two vectors hold, added to `sum`.
+    fn mul_add<L: Lanes>(left: L, right: L, sum: L) -> L;
+}
+
+/// As floats.
+pub struct Single;
+
+impl Storage for Single {
+    const WIDTH: usize = LANES;
+
+    #[inline(always)]
+    fn mul_add<L: Lanes>(left: L, right: L, sum: L) -> L {
+        left.mul_add(right, sum)
+    }
+}
+
+/// As bfloat16, the pair of channels 2k and 2k + 1 in the bits of a float.
+pub struct Rounded;
+
+impl Storage for Rounded {
+    const WIDTH: usize = LANES / 2;
+
+    #[inline(always)]
+    fn mul_add<L: Lanes>(left: L, right: L, sum: L) -> L {
+        left.mul_add_pairs(right, sum)
+    }
+}
+
+/// [`Storage::WIDTH`] where kernels of `L` round what they multiply, or do not.
+pub const fn floats<L: Lanes>() -> usize {
+    if L::ROUNDS { Rounded::WIDTH } else { Single::WIDTH }
+}
+
+/// The same by the set.
+pub fn floats_of(isa: Isa) -> usize {
+    if isa.rounds() { Rounded::WIDTH } else { Single::WIDTH }
+}
+
+/// Whether rounding a map of so many channels is worth it where it has to be read for nothing else: a product with so few is done
+/// before the memory has brought the next values.
+pub const fn is_wide(channels: usize) -> bool {
+    channels > 32
+}
 
 /// `ROWS` x `COLUMNS` blocks of 16 results, starting from `start`.
 ///
 /// # Safety
-/// `left` has `ROWS` rows of `blocks` blocks of channels, `step` floats apart; each of `right` has `16 * blocks` vectors.
+/// `left` has `ROWS` rows of `blocks` blocks of channels, `step` floats apart; each of `right` has `S::WIDTH * blocks` vectors.
 #[inline(always)]
-pub unsafe fn product<L: Lanes, const ROWS: usize, const COLUMNS: usize>(
+pub unsafe fn product<L: Lanes, S: Storage, const ROWS: usize, const COLUMNS: usize>(
     left: *const f32,
     step: usize,
     blocks: usize,
@@ -21,22 +73,37 @@ pub unsafe fn product<L: Lanes, const ROWS: usize, const COLUMNS: usize>(
 ) -> [[L; COLUMNS]; ROWS] {
     let mut sums = start;
     for block in 0..blocks {
-        for channel in 0..LANES {
+        for channel in 0..S::WIDTH {
             // SAFETY: inside the rows and vectors that the caller promised.
             unsafe {
                 let left = left.add(block * step + channel);
                 let mut weights = [L::zero(); COLUMNS];
                 for column in 0..COLUMNS {
-                    weights[column] = L::load(right[column].add((block * LANES + channel) * LANES));
+                    weights[column] = L::load(right[column].add((block * S::WIDTH + channel) * LANES));
                 }
                 for row in 0..ROWS {
-                    let value = L::splat(*left.add(row * LANES));
+                    let value = L::splat(*left.add(row * S::WIDTH));
                     for column in 0..COLUMNS {
-                        sums[row][column] = value.mul_add(weights[column], sums[row][column]);
+                        sums[row][column] = S::mul_add(value, weights[column], sums[row][column]);
                     }
                 }
             }
         }
     }
     sums
+}
+
+/// What [`Rounded`] makes of vectors for the right side: `from` is `[channel][16]`, an even number of channels; `to` takes half as many.
+///
+/// # Safety
+/// `channels` vectors can be read at `from`, half of them written at `to`.
+#[inline(always)]
+pub unsafe fn pair_up<L: Lanes>(from: *const f32, channels: usize, to: *mut f32) {
+    for pair in 0..channels / 2 {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let vector = from.add(2 * pair * LANES);
+            L::load(vector).pair(L::load(vector.add(LANES))).store(to.add(pair * LANES));
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Naive sums in `f64` on planar maps, for tests.
 
-use super::{blocked::FeatureShape, lanes::LANES};
+use super::{blocked::FeatureShape, isa::Isa, lanes::LANES};
 
 /// Reproducible numbers, roughly normal (the sum of 12 uniform ones; xorshift64).
 pub struct Random(u64);
@@ -20,6 +20,14 @@ impl Random {
     pub fn normal(&mut self, count: usize) -> Vec<f32> {
         (0..count).map(|_| (0..12).map(|_| self.uniform()).sum::<f32>() - 6.0).collect()
     }
+}
+
+/// All sets that this CPU has, each with the relative error that its results stay under: this one, or what rounding to bfloat16
+/// allows.
+pub fn sets(tolerance: f64) -> impl Iterator<Item = (Isa, f64)> {
+    const ROUNDED: f64 = 3e-2;
+    let exact = Isa::available().into_iter().map(move |isa| (isa, tolerance));
+    exact.chain(Isa::rounding().map(|isa| (isa, ROUNDED)))
 }
 
 /// Relative distance in the L2 norm; that of an empty vector is 0.

@@ -15,14 +15,14 @@
 //! never reordered or copied.
 
 use super::{
-    blocked::FeatureShape,
+    blocked::{Aligned, FeatureShape},
     gram::GramSums,
-    isa::Kernel,
+    isa::{Isa, Kernel},
     lanes::{LANES, Lanes, Registers},
     last_conv::LastConv,
     matrix::{Matrix, View},
     parallel::{Machine, Shared},
-    product::product,
+    product::{Rounded, Single, Storage, is_wide, pair_up, product},
 };
 
 /// Rows of a strip whose gradient is passed on while it is in the cache.
@@ -81,6 +81,8 @@ pub struct Tap {
     half: Option<Matrix>,
     /// `dJ/dF = slope * F`.
     slope: Matrix,
+    /// The same in pairs of rows, where the set rounds.
+    slope_pairs: Aligned,
     /// Squared distance of the content in each row of pixels.
     content: Vec<f64>,
 }
@@ -88,7 +90,8 @@ pub struct Tap {
 impl Tap {
     pub fn new(shape: FeatureShape) -> Self {
         let [difference, slope] = [(); 2].map(|()| Matrix::zeros(shape.channels, shape.channels));
-        Tap { shape, sums: GramSums::default(), difference, half: None, slope, content: vec![0.0; shape.height] }
+        let (sums, slope_pairs) = (GramSums::default(), Aligned::default());
+        Tap { shape, sums, difference, half: None, slope, slope_pairs, content: vec![0.0; shape.height] }
     }
 
     /// Measures the terms and writes the gradient, blocked like `activations`.
@@ -107,10 +110,11 @@ impl Tap {
         assert_eq!(gradient.len(), shape.len());
         let (style, row) = self.measure(machine, activations, upstream, terms);
         let to = Part { values: Shared::new(gradient), shape, first: 0 };
-        let distances = Shared::new(&mut self.content);
+        let (distances, slope) = (Shared::new(&mut self.content), (&self.slope, &self.slope_pairs));
         machine.threads.run(shape.height, &|y| {
+            let mut work = machine.scratch.take(rounded_row(machine.isa, shape));
             // SAFETY: the buffers fit the shape; row y and its distance belong to this piece alone.
-            unsafe { *distances.at(y) = machine.isa.run(row.at(&self.slope, y, to)) };
+            unsafe { *distances.at(y) = machine.isa.run(row.at(slope, y, Shared::new(&mut work), to)) };
         });
         Values { style, content: self.content_value(terms) }
     }
@@ -133,17 +137,20 @@ impl Tap {
         assert_eq!((picture.len(), last.inputs()), (3 * shape.area(), shape.channels));
         let (style, row) = self.measure(machine, activations, upstream, terms);
         let (picture, distances) = (Shared::new(picture), Shared::new(&mut self.content));
+        let slope = (&self.slope, &self.slope_pairs);
         machine.threads.run(shape.height.div_ceil(STRIP), &|piece| {
             let rows = piece * STRIP..((piece + 1) * STRIP).min(shape.height);
             // The convolution sees one row more on either side, which the neighbouring strips compute again.
             let seen = rows.start.saturating_sub(1)..(rows.end + 1).min(shape.height);
             let strip = FeatureShape { height: seen.len(), ..shape };
-            let mut work = machine.scratch.take(strip.len());
-            let to = Part { values: Shared::new(&mut work), shape: strip, first: seen.start };
+            let mut work = machine.scratch.take(strip.len() + rounded_row(machine.isa, shape));
+            let (work, rounded) = work.split_at_mut(strip.len());
+            let (rounded, to) =
+                (Shared::new(rounded), Part { values: Shared::new(work), shape: strip, first: seen.start });
             for y in seen.clone() {
                 // SAFETY: the buffers fit their shapes; the strip's own rows and their distances belong to this piece alone.
                 unsafe {
-                    let distance = machine.isa.run(row.at(&self.slope, y, to));
+                    let distance = machine.isa.run(row.at(slope, y, rounded, to));
                     if rows.contains(&y) {
                         *distances.at(y) = distance;
                     }
@@ -151,7 +158,7 @@ impl Tap {
             }
             for y in rows {
                 // SAFETY: as above; the strip holds the row's neighbours or ends where the picture does.
-                unsafe { last.row(machine.isa, &work, strip, y - seen.start, picture, (shape.height, y)) }
+                unsafe { last.row(machine.isa, work, strip, y - seen.start, picture, (shape.height, y)) }
             }
         });
         Values { style, content: self.content_value(terms) }
@@ -185,7 +192,7 @@ impl Tap {
 
     /// The value of the style term; leaves `4 scale weight / (H W) * M D M` in `self.slope`.
     fn compare(&mut self, machine: Machine<'_>, activations: &[f32], target: StyleTarget<'_>, factors: Factors) -> f64 {
-        let Tap { shape, sums, difference, half, slope, .. } = self;
+        let Tap { shape, sums, difference, half, slope, slope_pairs, .. } = self;
         sums.difference(machine, activations, *shape, target.gram, difference);
         match target.metric {
             None => slope.values_mut().copy_from_slice(difference.view().values()),
@@ -205,7 +212,33 @@ impl Tap {
                 slope[lane] *= factor;
             }
         }
+        if machine.isa.rounds() && is_wide(shape.channels) {
+            slope_pairs.grow(slope.view().values().len() / 2);
+            // SAFETY: the buffer takes a vector for every two of the matrix, which has an even number of rows.
+            unsafe { machine.isa.run(PairUp { from: slope.view().values(), to: slope_pairs }) };
+        }
         f64::from(factors.scale) * distance.iter().sum::<f64>()
+    }
+}
+
+/// Floats that a row of all channels takes as bfloat16, where the set rounds.
+fn rounded_row(isa: Isa, shape: FeatureShape) -> usize {
+    if isa.rounds() && is_wide(shape.channels) { shape.width * shape.blocks() * Rounded::WIDTH } else { 0 }
+}
+
+/// Every two vectors of a matrix in one.
+struct PairUp<'a> {
+    from: &'a [f32],
+    to: &'a mut [f32],
+}
+
+impl Kernel for PairUp<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        // SAFETY: the caller's promise.
+        unsafe { pair_up::<L>(self.from.as_ptr(), self.from.len() / LANES, self.to.as_mut_ptr()) }
     }
 }
 
@@ -229,17 +262,28 @@ struct Part<'a> {
 }
 
 impl<'a> Sources<'a> {
-    fn at(self, slope: &'a Matrix, y: usize, to: Part<'a>) -> Row<'a> {
-        Row { sources: self, slope: self.has_slope.then(|| slope.view()), y, to }
+    /// What makes the gradient of row `y`; `rounded` has room for [`rounded_row`].
+    fn at(self, slope: (&'a Matrix, &'a Aligned), y: usize, rounded: Shared<'a, f32>, to: Part<'a>) -> Row<'a> {
+        let slope = self.has_slope.then(|| Slope { single: slope.0.view().values(), pairs: slope.1 });
+        Row { sources: self, slope, y, rounded, to }
     }
+}
+
+/// `dJ/dF = slope * F` in both forms that a product may want.
+#[derive(Clone, Copy)]
+struct Slope<'a> {
+    single: &'a [f32],
+    pairs: &'a [f32],
 }
 
 /// The gradient of one row of pixels; returns its squared content distance.
 #[derive(Clone, Copy)]
 struct Row<'a> {
     sources: Sources<'a>,
-    slope: Option<View<'a>>,
+    slope: Option<Slope<'a>>,
     y: usize,
+    /// `[block][x][8]`, the row as bfloat16 where the set rounds.
+    rounded: Shared<'a, f32>,
     to: Part<'a>,
 }
 
@@ -248,6 +292,38 @@ impl Kernel for Row<'_> {
 
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) -> f64 {
+        // SAFETY: the row is inside the map, and the buffer has room for it where it is rounded.
+        unsafe {
+            if L::ROUNDS && is_wide(self.sources.shape.channels) && self.slope.is_some() {
+                self.round::<L>();
+                self.all::<L, Rounded>()
+            } else {
+                self.all::<L, Single>()
+            }
+        }
+    }
+}
+
+impl Row<'_> {
+    /// The row as bfloat16.
+    #[inline(always)]
+    unsafe fn round<L: Lanes>(&self) {
+        let Sources { shape, activations, .. } = self.sources;
+        for block in 0..shape.blocks() {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let from = activations.as_ptr().add(shape.at(block, self.y, 0));
+                let to = self.rounded.at(block * shape.width * Rounded::WIDTH);
+                for x in 0..shape.width {
+                    L::load(from.add(x * LANES)).store_rounded(to.add(x * Rounded::WIDTH).cast());
+                }
+            }
+        }
+    }
+
+    /// All blocks of all pixels; returns their squared content distance.
+    #[inline(always)]
+    unsafe fn all<L: Lanes, S: Storage>(&self) -> f64 {
         let blocks = self.sources.shape.blocks();
         let mut distance = 0.0;
         let mut block = 0;
@@ -255,9 +331,9 @@ impl Kernel for Row<'_> {
             // SAFETY: blocks and pixels are inside the row.
             unsafe {
                 let (squares, columns) = match (L::REGISTERS, block + 1 < blocks) {
-                    (Registers::Wide, true) => (self.columns::<L, 12, 2>(block), 2),
-                    (Registers::Wide, false) => (self.columns::<L, 12, 1>(block), 1),
-                    (Registers::Narrow, _) => (self.columns::<L, 6, 1>(block), 1),
+                    (Registers::Wide, true) => (self.columns::<L, S, 12, 2>(block), 2),
+                    (Registers::Wide, false) => (self.columns::<L, S, 12, 1>(block), 1),
+                    (Registers::Narrow, _) => (self.columns::<L, S, 6, 1>(block), 1),
                 };
                 distance += f64::from(squares.sum());
                 block += columns;
@@ -265,27 +341,25 @@ impl Kernel for Row<'_> {
         }
         distance
     }
-}
 
-impl Row<'_> {
     /// Some blocks of all pixels, `COUNT` pixels at a time; returns their squared content distance.
     #[inline(always)]
-    unsafe fn columns<L: Lanes, const COUNT: usize, const COLUMNS: usize>(&self, block: usize) -> L {
+    unsafe fn columns<L: Lanes, S: Storage, const COUNT: usize, const COLUMNS: usize>(&self, block: usize) -> L {
         let width = self.sources.shape.width;
         let mut x = 0;
         // SAFETY: pixels are inside the row.
         unsafe {
             let mut squares = L::zero();
             while x + COUNT <= width {
-                squares = self.pixels::<L, COUNT, COLUMNS>(block, x, squares);
+                squares = self.pixels::<L, S, COUNT, COLUMNS>(block, x, squares);
                 x += COUNT;
             }
             while x + 3 <= width {
-                squares = self.pixels::<L, 3, COLUMNS>(block, x, squares);
+                squares = self.pixels::<L, S, 3, COLUMNS>(block, x, squares);
                 x += 3;
             }
             while x < width {
-                squares = self.pixels::<L, 1, COLUMNS>(block, x, squares);
+                squares = self.pixels::<L, S, 1, COLUMNS>(block, x, squares);
                 x += 1;
             }
             squares
@@ -294,7 +368,7 @@ impl Row<'_> {
 
     /// `16 * COLUMNS` channels of `COUNT` pixels; adds their squared content distance to `squares`.
     #[inline(always)]
-    unsafe fn pixels<L: Lanes, const COUNT: usize, const COLUMNS: usize>(
+    unsafe fn pixels<L: Lanes, S: Storage, const COUNT: usize, const COLUMNS: usize>(
         &self,
         block: usize,
         x: usize,
@@ -310,12 +384,16 @@ impl Row<'_> {
                 }
             }
             if let Some(slope) = self.slope {
-                let left = activations.as_ptr().add(shape.at(0, self.y, x));
-                let mut right = [slope.values().as_ptr(); COLUMNS];
+                let (left, step, slope) = match S::WIDTH {
+                    LANES => (activations.as_ptr().add(shape.at(0, self.y, 0)), shape.area(), slope.single),
+                    _ => (self.rounded.at(0).cast_const(), shape.width, slope.pairs),
+                };
+                let mut right = [slope.as_ptr(); COLUMNS];
                 for (column, right) in right.iter_mut().enumerate() {
-                    *right = right.add((block + column) * slope.rows() * LANES);
+                    *right = right.add((block + column) * shape.blocks() * S::WIDTH * LANES);
                 }
-                sums = product::<L, COUNT, COLUMNS>(left, shape.area() * LANES, shape.blocks(), right, sums);
+                let left = left.add(x * S::WIDTH);
+                sums = product::<L, S, COUNT, COLUMNS>(left, step * S::WIDTH, shape.blocks(), right, sums);
             }
             for column in 0..COLUMNS {
                 let at = shape.at(block + column, self.y, x);
