@@ -25,8 +25,9 @@ def load(path):
 class Objective(torch.nn.Module):
     """alpha J_content + beta J_style of models/FORMAT.md, relative units."""
 
-    def __init__(self, path, channels_last, device):
+    def __init__(self, path, channels_last, device, style_weight=30.0):
         super().__init__()
+        self.style_weight = style_weight
         meta, tensors = load(path)
         form = torch.channels_last if channels_last else torch.contiguous_format
         self.layers, self.taps, self.content = meta["layers"], meta["taps"], meta["content"]["layer"]
@@ -68,7 +69,7 @@ class Objective(torch.nn.Module):
             d = self.gram(tap["layer"], maps[tap["layer"]]) - self.grams[tap["layer"]]
             style = style + tap["lambda"] * (d * d).sum() / self.energy[tap["layer"]]
         d = maps[self.content] - self.p
-        return (d * d).sum() / self.p_energy + 30.0 * style
+        return (d * d).sum() / self.p_energy + self.style_weight * style
 
 
 def measure(path, width, height, mode, steps, device):
