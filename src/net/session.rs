@@ -116,14 +116,14 @@ impl Runtime {
 
     /// Device and precision in a few words, with what `auto` passed over and why.
     pub fn description(&self) -> String {
-        let mut text = self.device.to_string();
-        if self.device != Device::Cpu {
-            text = format!("{text} ({})", self.precision());
+        // On the CPU single precision is what one expects.
+        let plain = self.device == Device::Cpu && self.precision() != Precision::Bf16;
+        let precision = (!plain).then(|| self.precision().to_string());
+        let remarks: Vec<String> = precision.into_iter().chain(self.passed_over.iter().cloned()).collect();
+        match remarks.is_empty() {
+            true => self.device.to_string(),
+            false => format!("{} ({})", self.device, remarks.join("; ")),
         }
-        if !self.passed_over.is_empty() {
-            text = format!("{text} ({})", self.passed_over.join("; "));
-        }
-        text
     }
 
     /// The device in use; never `Auto`.

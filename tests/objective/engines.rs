@@ -217,6 +217,18 @@ fn rounded_products_come_near_the_host_engine() {
     }
 }
 
+#[test]
+fn bfloat16_is_refused_where_the_cpu_does_not_multiply_it() {
+    match (Isa::rounding(), runtime().with_precision(Precision::Bf16)) {
+        (Some(_), Ok(runtime)) => assert_eq!(runtime.precision(), Precision::Bf16),
+        (None, Err(error)) => assert!(error.to_string().contains("auto or fp32"), "{error}"),
+        (_, answer) => panic!("{:?}", answer.map(|runtime| runtime.precision())),
+    }
+    let single = runtime().with_precision(Precision::Tf32).expect("any device has it");
+    let plain = Engines::new(single, Arc::new(network(&[16, 0, 32], &[(0, 0), (2, 4)], 2)), Choice::Auto).name();
+    assert!(!plain.contains("bf16"), "{plain}");
+}
+
 /// Gradients agree to 1e-5 but for ReLUs: of millions of activations a few are within rounding of zero, on in one engine
 /// and off in the other, and one in a deep layer moves the whole gradient by up to 1e-3. Whether that happens is chance, so
 /// some pictures must agree to rounding and none may be further off than such a flip.

@@ -61,11 +61,10 @@ impl Isa {
 
     /// Whether products round their factors to bfloat16.
     pub fn rounds(self) -> bool {
-        match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            Set::Avx512Bf16 => true,
-            _ => false,
-        }
+        #[cfg(target_arch = "x86_64")]
+        return self.0 == Set::Avx512Bf16;
+        #[cfg(not(target_arch = "x86_64"))]
+        false
     }
 
     /// All sets of single precision that this CPU has, the fastest first; the last is [`Isa::PLAIN`].
