@@ -44,6 +44,16 @@ pub trait Vector: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = 
     /// The sum of all lanes.
     fn sum(self) -> f32;
 
+    /// Writes the sums of all lanes of four vectors, one after the other.
+    ///
+    /// # Safety
+    /// Four floats can be written at `to` (any alignment).
+    #[inline(always)]
+    unsafe fn store_sums(four: [Self; 4], to: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe { to.cast::<[f32; 4]>().write_unaligned([four[0].sum(), four[1].sum(), four[2].sum(), four[3].sum()]) }
+    }
+
     /// Writes each lane as bfloat16, rounded to the nearest: [`Self::LEN`] of them.
     ///
     /// # Safety

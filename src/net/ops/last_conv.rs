@@ -9,7 +9,7 @@ use super::{
     parallel::{Machine, Shared},
 };
 
-/// Pixels at once: 12 accumulators.
+/// Pixels at once: 12 accumulators, of which four come to sums at a time.
 const PIXELS: usize = 4;
 
 /// The transposed first convolution.
@@ -140,8 +140,13 @@ impl Row<'_> {
                 }
             }
             for colour in 0..3 {
-                for pixel in 0..COUNT {
-                    *self.to.at((colour * self.height + self.row) * width + x + pixel) = sums[colour][pixel].sum();
+                let (sums, to) = (sums[colour], self.to.at((colour * self.height + self.row) * width + x));
+                if COUNT == PIXELS {
+                    L::Register::store_sums([sums[0], sums[1 % COUNT], sums[2 % COUNT], sums[3 % COUNT]], to);
+                } else {
+                    for pixel in 0..COUNT {
+                        *to.add(pixel) = sums[pixel].sum();
+                    }
                 }
             }
         }
