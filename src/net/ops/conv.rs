@@ -13,7 +13,7 @@ use super::{
     isa::{Isa, Kernel},
     lanes::{LANES, Lanes, Registers},
     parallel::{Machine, Shared},
-    product::{Rounded, Single, floats, floats_of, pair_up, product},
+    product::{PairUp, Rounded, Single, floats, floats_of, product},
     winograd::{IN, OUT, POINTS, Patch, transform_filters, transform_input, transform_output},
 };
 
@@ -60,8 +60,7 @@ impl Conv3x3 {
 
     fn new(isa: Isa, inputs: usize, outputs: usize, weights: &[f32], bias: &[f32]) -> Self {
         assert!(inputs.is_multiple_of(LANES) && outputs.is_multiple_of(LANES), "channels are multiples of {LANES}");
-        // SAFETY: nothing is asked beyond the slice.
-        let weights = unsafe { isa.run(Store(weights)) };
+        let weights = stored(isa, weights);
         // Half of the cache, for inputs and outputs: the weights pass through it too.
         let fit =
             second_level() / 2 / (POINTS * (floats_of(isa) * inputs / LANES + COLUMNS * LANES) * size_of::<f32>());
@@ -133,22 +132,15 @@ fn filter(weight: &[f32], index: usize) -> [f64; 9] {
     std::array::from_fn(|k| f64::from(weight[index * 9 + k]))
 }
 
-/// Transformed weights as a set wants them.
-struct Store<'a>(&'a [f32]);
-
-impl Kernel for Store<'_> {
-    type Output = Aligned;
-
-    #[inline(always)]
-    unsafe fn run<L: Lanes>(self) -> Aligned {
-        if !L::ROUNDS {
-            return self.0.into();
-        }
-        let mut pairs = Aligned::zeros(self.0.len() / 2);
-        // SAFETY: inputs come in multiples of 16, so no pair is of two points.
-        unsafe { pair_up::<L>(self.0.as_ptr(), self.0.len() / LANES, pairs.as_mut_ptr()) };
-        pairs
+/// Transformed weights as a set wants them: where it rounds, inputs in pairs, of which none is of two points.
+fn stored(isa: Isa, weights: &[f32]) -> Aligned {
+    if !isa.rounds() {
+        return weights.into();
     }
+    let mut pairs = Aligned::zeros(weights.len() / 2);
+    // SAFETY: the kernel reads and writes inside its slices.
+    unsafe { isa.run(PairUp { from: weights, to: &mut pairs }) };
+    pairs
 }
 
 /// Where transformed patches lie in a work buffer: inputs, `[36][blocks][rows][16]`, then [`COLUMNS`] blocks of outputs alike.

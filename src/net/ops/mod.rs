@@ -33,6 +33,7 @@ mod product;
 #[cfg(test)]
 mod reference;
 mod tap;
+mod tap_gradient;
 mod winograd;
 
 pub use blocked::{Aligned, FeatureShape, to_blocked, to_planar};

@@ -6,7 +6,7 @@
 //! column block and one broadcast per row. In [`Rounded`] storage two channels share the bits of a float, and all of these are half as many.
 
 use super::{
-    isa::Isa,
+    isa::{Isa, Kernel},
     lanes::{LANES, Lanes},
 };
 
@@ -93,17 +93,21 @@ pub unsafe fn product<L: Lanes, S: Storage, const ROWS: usize, const COLUMNS: us
     sums
 }
 
-/// What [`Rounded`] makes of vectors for the right side: `from` is `[channel][16]`, an even number of channels; `to` takes half as many.
-///
-/// # Safety
-/// `channels` vectors can be read at `from`, half of them written at `to`.
-#[inline(always)]
-pub unsafe fn pair_up<L: Lanes>(from: *const f32, channels: usize, to: *mut f32) {
-    for pair in 0..channels / 2 {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let vector = from.add(2 * pair * LANES);
-            L::load(vector).pair(L::load(vector.add(LANES))).store(to.add(pair * LANES));
+/// What [`Rounded`] makes of vectors for the right side: `from` is `[channel][16]`, an even number of channels, and `to` half as long.
+pub struct PairUp<'a> {
+    pub from: &'a [f32],
+    pub to: &'a mut [f32],
+}
+
+impl Kernel for PairUp<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        let pairs = self.from.chunks_exact(2 * LANES).zip(self.to.chunks_exact_mut(LANES));
+        for (two, one) in pairs {
+            // SAFETY: two vectors are read, and one is written.
+            unsafe { L::load(two.as_ptr()).pair(L::load(two.as_ptr().add(LANES))).store(one.as_mut_ptr()) }
         }
     }
 }

@@ -17,12 +17,12 @@
 use super::{
     blocked::{Aligned, FeatureShape},
     gram::GramSums,
-    isa::{Isa, Kernel},
-    lanes::{LANES, Lanes, Registers},
+    lanes::LANES,
     last_conv::LastConv,
     matrix::{Matrix, View},
     parallel::{Machine, Shared},
-    product::{Rounded, Single, Storage, is_wide, pair_up, product},
+    product::{PairUp, is_wide},
+    tap_gradient::{Part, Sources, rounded_row},
 };
 
 /// Rows of a strip whose gradient is passed on while it is in the cache.
@@ -214,222 +214,10 @@ impl Tap {
         }
         if machine.isa.rounds() && is_wide(shape.channels) {
             slope_pairs.grow(slope.view().values().len() / 2);
-            // SAFETY: the buffer takes a vector for every two of the matrix, which has an even number of rows.
+            // SAFETY: the kernel reads and writes inside its slices.
             unsafe { machine.isa.run(PairUp { from: slope.view().values(), to: slope_pairs }) };
         }
         f64::from(factors.scale) * distance.iter().sum::<f64>()
-    }
-}
-
-/// Floats that a row of all channels takes as bfloat16, where the set rounds.
-fn rounded_row(isa: Isa, shape: FeatureShape) -> usize {
-    if isa.rounds() && is_wide(shape.channels) { shape.width * shape.blocks() * Rounded::WIDTH } else { 0 }
-}
-
-/// Every two vectors of a matrix in one.
-struct PairUp<'a> {
-    from: &'a [f32],
-    to: &'a mut [f32],
-}
-
-impl Kernel for PairUp<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    unsafe fn run<L: Lanes>(self) {
-        // SAFETY: the caller's promise.
-        unsafe { pair_up::<L>(self.from.as_ptr(), self.from.len() / LANES, self.to.as_mut_ptr()) }
-    }
-}
-
-/// What the gradient is made of.
-#[derive(Clone, Copy)]
-struct Sources<'a> {
-    activations: &'a [f32],
-    upstream: Upstream<'a>,
-    /// P and the factor of `F - P`.
-    content: Option<(&'a [f32], f32)>,
-    has_slope: bool,
-    shape: FeatureShape,
-}
-
-/// Where the gradient goes: all of it, or the rows from `first` on.
-#[derive(Clone, Copy)]
-struct Part<'a> {
-    values: Shared<'a, f32>,
-    shape: FeatureShape,
-    first: usize,
-}
-
-impl<'a> Sources<'a> {
-    /// What makes the gradient of row `y`; `rounded` has room for [`rounded_row`].
-    fn at(self, slope: (&'a Matrix, &'a Aligned), y: usize, rounded: Shared<'a, f32>, to: Part<'a>) -> Row<'a> {
-        let slope = self.has_slope.then(|| Slope { single: slope.0.view().values(), pairs: slope.1 });
-        Row { sources: self, slope, y, rounded, to }
-    }
-}
-
-/// `dJ/dF = slope * F` in both forms that a product may want.
-#[derive(Clone, Copy)]
-struct Slope<'a> {
-    single: &'a [f32],
-    pairs: &'a [f32],
-}
-
-/// The gradient of one row of pixels; returns its squared content distance.
-#[derive(Clone, Copy)]
-struct Row<'a> {
-    sources: Sources<'a>,
-    slope: Option<Slope<'a>>,
-    y: usize,
-    /// `[block][x][8]`, the row as bfloat16 where the set rounds.
-    rounded: Shared<'a, f32>,
-    to: Part<'a>,
-}
-
-impl Kernel for Row<'_> {
-    type Output = f64;
-
-    #[inline(always)]
-    unsafe fn run<L: Lanes>(self) -> f64 {
-        // SAFETY: the row is inside the map, and the buffer has room for it where it is rounded.
-        unsafe {
-            if L::ROUNDS && is_wide(self.sources.shape.channels) && self.slope.is_some() {
-                self.round::<L>();
-                self.all::<L, Rounded>()
-            } else {
-                self.all::<L, Single>()
-            }
-        }
-    }
-}
-
-impl Row<'_> {
-    /// The row as bfloat16.
-    #[inline(always)]
-    unsafe fn round<L: Lanes>(&self) {
-        let Sources { shape, activations, .. } = self.sources;
-        for block in 0..shape.blocks() {
-            // SAFETY: the caller's promise.
-            unsafe {
-                let from = activations.as_ptr().add(shape.at(block, self.y, 0));
-                let to = self.rounded.at(block * shape.width * Rounded::WIDTH);
-                for x in 0..shape.width {
-                    L::load(from.add(x * LANES)).store_rounded(to.add(x * Rounded::WIDTH).cast());
-                }
-            }
-        }
-    }
-
-    /// All blocks of all pixels; returns their squared content distance.
-    #[inline(always)]
-    unsafe fn all<L: Lanes, S: Storage>(&self) -> f64 {
-        let blocks = self.sources.shape.blocks();
-        let mut distance = 0.0;
-        let mut block = 0;
-        while block < blocks {
-            // SAFETY: blocks and pixels are inside the row.
-            unsafe {
-                let (squares, columns) = match (L::REGISTERS, block + 1 < blocks) {
-                    (Registers::Wide, true) => (self.columns::<L, S, 12, 2>(block), 2),
-                    (Registers::Wide, false) => (self.columns::<L, S, 12, 1>(block), 1),
-                    (Registers::Narrow, _) => (self.columns::<L, S, 6, 1>(block), 1),
-                };
-                distance += f64::from(squares.sum());
-                block += columns;
-            }
-        }
-        distance
-    }
-
-    /// Some blocks of all pixels, `COUNT` pixels at a time; returns their squared content distance.
-    #[inline(always)]
-    unsafe fn columns<L: Lanes, S: Storage, const COUNT: usize, const COLUMNS: usize>(&self, block: usize) -> L {
-        let width = self.sources.shape.width;
-        let mut x = 0;
-        // SAFETY: pixels are inside the row.
-        unsafe {
-            let mut squares = L::zero();
-            while x + COUNT <= width {
-                squares = self.pixels::<L, S, COUNT, COLUMNS>(block, x, squares);
-                x += COUNT;
-            }
-            while x + 3 <= width {
-                squares = self.pixels::<L, S, 3, COLUMNS>(block, x, squares);
-                x += 3;
-            }
-            while x < width {
-                squares = self.pixels::<L, S, 1, COLUMNS>(block, x, squares);
-                x += 1;
-            }
-            squares
-        }
-    }
-
-    /// `16 * COLUMNS` channels of `COUNT` pixels; adds their squared content distance to `squares`.
-    #[inline(always)]
-    unsafe fn pixels<L: Lanes, S: Storage, const COUNT: usize, const COLUMNS: usize>(
-        &self,
-        block: usize,
-        x: usize,
-        mut squares: L,
-    ) -> L {
-        let Sources { shape, activations, content, .. } = self.sources;
-        // SAFETY: the caller gives pixels inside the row.
-        unsafe {
-            let mut sums = [[L::zero(); COLUMNS]; COUNT];
-            for column in 0..COLUMNS {
-                for pixel in 0..COUNT {
-                    sums[pixel][column] = self.upstream(block + column, x + pixel);
-                }
-            }
-            if let Some(slope) = self.slope {
-                let (left, step, slope) = match S::WIDTH {
-                    LANES => (activations.as_ptr().add(shape.at(0, self.y, 0)), shape.area(), slope.single),
-                    _ => (self.rounded.at(0).cast_const(), shape.width, slope.pairs),
-                };
-                let mut right = [slope.as_ptr(); COLUMNS];
-                for (column, right) in right.iter_mut().enumerate() {
-                    *right = right.add((block + column) * shape.blocks() * S::WIDTH * LANES);
-                }
-                let left = left.add(x * S::WIDTH);
-                sums = product::<L, S, COUNT, COLUMNS>(left, step * S::WIDTH, shape.blocks(), right, sums);
-            }
-            for column in 0..COLUMNS {
-                let at = shape.at(block + column, self.y, x);
-                let out = self.to.shape.at(block + column, self.y - self.to.first, x);
-                for pixel in 0..COUNT {
-                    let activation = L::load(activations.as_ptr().add(at + pixel * LANES));
-                    let mut sum = sums[pixel][column];
-                    if let Some((target, factor)) = content {
-                        let difference = activation - L::load(target.as_ptr().add(at + pixel * LANES));
-                        sum = difference.mul_add(L::splat(factor), sum);
-                        squares = difference.mul_add(difference, squares);
-                    }
-                    sum.keep(activation.positive()).store(self.to.values.at(out + pixel * LANES));
-                }
-            }
-            squares
-        }
-    }
-
-    /// The gradient from above at one pixel.
-    #[inline(always)]
-    unsafe fn upstream<L: Lanes>(&self, block: usize, x: usize) -> L {
-        // SAFETY: the caller gives a pixel inside the row; a pooled pixel is checked against the pooled map.
-        unsafe {
-            match self.sources.upstream {
-                Upstream::None => L::zero(),
-                Upstream::Full(values) => L::load(values.as_ptr().add(self.sources.shape.at(block, self.y, x))),
-                Upstream::Pooled(values) => {
-                    let half = self.sources.shape.halved();
-                    if self.y / 2 >= half.height || x / 2 >= half.width {
-                        return L::zero();
-                    }
-                    L::load(values.as_ptr().add(half.at(block, self.y / 2, x / 2))) * L::splat(0.25)
-                }
-            }
-        }
     }
 }
 
