@@ -134,19 +134,29 @@ fn stretch(row: &[f32], to: &mut [f32], factor: usize) {
     }
 }
 
-/// The same by a factor that is known: of the pixels that one becomes, the first half lies before its centre.
+/// The same by a factor that is known.
 #[inline(always)]
 fn stretch_by<const FACTOR: usize>(row: &[f32], to: &mut [f32]) {
+    let (whole, rest) = to.as_chunks_mut::<FACTOR>();
     let near = row.iter().zip(&row[1..]).zip(&row[2..]);
-    for (to, ((left, here), right)) in to.chunks_mut(FACTOR).zip(near) {
-        let mut all = [0.0; FACTOR];
-        for (k, value) in all.iter_mut().enumerate() {
-            let way = (k as f32 + 0.5) / FACTOR as f32;
-            *value =
-                if k < FACTOR / 2 { left + (here - left) * (way + 0.5) } else { here + (right - here) * (way - 0.5) };
-        }
-        to.copy_from_slice(&all[..to.len()]);
+    for (to, ((left, here), right)) in whole.iter_mut().zip(near) {
+        *to = around([*left, *here, *right]);
     }
+    // A last pixel that hangs over the edge.
+    if let Some(near) = row[whole.len()..].first_chunk() {
+        rest.iter_mut().zip(around::<FACTOR>(*near)).for_each(|(to, value)| *to = value);
+    }
+}
+
+/// What the pixel in the middle becomes: the first half lies before its centre.
+#[inline(always)]
+fn around<const FACTOR: usize>([left, here, right]: [f32; 3]) -> [f32; FACTOR] {
+    let mut all = [0.0; FACTOR];
+    for (k, value) in all.iter_mut().enumerate() {
+        let way = (k as f32 + 0.5) / FACTOR as f32;
+        *value = if k < FACTOR / 2 { left + (here - left) * (way + 0.5) } else { here + (right - here) * (way - 0.5) };
+    }
+    all
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use divan::{Bencher, black_box};
 use ndarray::Array3;
 use stylize::{
     frame::{Frame, Size},
-    motion::{BundleWarp, DisSettings, FlowField, Observer, ReliabilitySettings, SplineWarp},
+    motion::{BundleWarp, DisSettings, FlowField, Observer, ReliabilitySettings, Scale, SplineWarp},
     post::Compositor,
     tensor::{self, Filter, Resampler},
     threads::Serial,
@@ -94,6 +94,14 @@ fn warp_state(bencher: Bencher, size: Size) {
         let planes = state.iter_mut().flat_map(|planes| planes.chunks_exact_mut(size.area()));
         bundle.warp(&Serial, &mut planes.take(8).collect::<Vec<_>>(), &flow);
     });
+}
+
+/// The flow of a half-size pair, brought to the size of the picture.
+#[divan::bench(args = SMALL)]
+fn enlarge_flow(bencher: Bencher, size: Size) {
+    let scale = Scale::new(size, size.width / 2);
+    let (small, mut flow) = (field(scale.small()), FlowField::new(size));
+    bencher.bench_local(|| scale.enlarge_flow(&Serial, &small, &mut flow));
 }
 
 /// The painted picture to a full 720p frame.
