@@ -2,6 +2,12 @@
 //! AVX2 and once for AVX-512, and the widest that the processor has is chosen when they run.
 //!
 //! The bodies use no fused multiply-add and fix their order of summation, so all give the same bits.
+//!
+//! What keeps a body out of wide registers, each found in a profile: a cast from float to integer (it has to keep within the
+//! integer's range, value by value: [`crate::motion::warp::nearest`]); a closure given to `map` or `from_fn` (a function of its own,
+//! compiled without them); a copy of a length that is not known; every second or eighth value of a slice, fetched one by one; slices taken from a
+//! struct, which might overlap what is written (arguments of a function do not). What does few values at a time is written over
+//! the crate wide's vectors of four and eight.
 
 /// Defines a function whose body is compiled for each [`Code`], see the module's text. What the body calls must be
 /// `#[inline(always)]` to profit.

@@ -10,7 +10,7 @@ mod places;
 mod spline;
 
 pub use bundle::BundleWarp;
-pub(crate) use places::{Places, TOGETHER};
+pub(crate) use places::{Places, TOGETHER, floor, nearest};
 pub(crate) use spline::POLE;
 pub use spline::SplineWarp;
 

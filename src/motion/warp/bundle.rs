@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use ::wide::f32x4;
+
 use super::{FlowField, Places, SNAP, TOGETHER, wide};
 use crate::{
     frame::Size,
@@ -46,14 +48,7 @@ impl BundleWarp {
 /// Whether all of a stretch of the flow points to the pixels themselves.
 #[inline(always)]
 pub(super) fn at_rest(u: &[f32], v: &[f32]) -> bool {
-    let longest = |values: &[f32]| values.iter().fold(0.0f32, |longest, value| most(longest, value.abs()));
-    most(longest(u), longest(v)) < SNAP
-}
-
-/// The larger, in one instruction.
-#[inline(always)]
-pub(super) fn most(a: f32, b: f32) -> f32 {
-    if b > a { b } else { a }
+    u.iter().zip(v).fold(true, |all, (u, v)| all & (u.abs() < SNAP) & (v.abs() < SNAP))
 }
 
 /// Puts planes side by side, from their value `first` on; lanes without a plane keep what they have.
@@ -69,24 +64,30 @@ pub(super) fn interleave<P: AsRef<[f32]>, const N: usize>(planes: &[P], first: u
     }
 }
 
-/// Puts some pixels from place `at` on back into planes.
+/// Puts some pixels from place `at` on back into planes, four pixels of four planes at a time.
 #[inline(always)]
 pub(super) fn scatter<const N: usize>(pixels: &Pixels<N>, planes: &mut [&mut [f32]], at: usize) {
-    for (lane, plane) in planes.iter_mut().enumerate() {
-        for (value, pixel) in plane[at..].iter_mut().zip(pixels) {
-            *value = pixel[lane];
+    let (blocks, rest) = pixels.as_chunks::<4>();
+    let left = at + 4 * blocks.len();
+    for (planes, lane) in planes.chunks_mut(4).zip((0..N).step_by(4)) {
+        for (block, at) in blocks.iter().zip((at..).step_by(4)) {
+            let pixels = (four(&block[0], lane), four(&block[1], lane), four(&block[2], lane), four(&block[3], lane));
+            let lanes = f32x4::transpose([pixels.0.into(), pixels.1.into(), pixels.2.into(), pixels.3.into()]);
+            for (plane, values) in planes.iter_mut().zip(lanes) {
+                plane[at..at + 4].copy_from_slice(values.as_array());
+            }
+        }
+        for (lane, plane) in (lane..).zip(planes) {
+            for (value, pixel) in plane[left..].iter_mut().zip(rest) {
+                *value = pixel[lane];
+            }
         }
     }
 }
 
-/// `a + (b - a) * t`, plane by plane.
 #[inline(always)]
-fn between(a: &[f32; ABREAST], b: &[f32; ABREAST], t: f32) -> [f32; ABREAST] {
-    let mut out = [0.0; ABREAST];
-    for lane in 0..ABREAST {
-        out[lane] = a[lane] + (b[lane] - a[lane]) * t;
-    }
-    out
+fn four(values: &[f32], at: usize) -> [f32; 4] {
+    *values[at..].first_chunk().expect("four values")
 }
 
 wide! {
@@ -105,10 +106,7 @@ wide! {
                 }
                 places.find((x, y), &flow.u[at..][..count], &flow.v[at..][..count], flow.size, SNAP);
                 for (k, out) in row[..count].iter_mut().enumerate() {
-                    let [a, b, c, d] = places.four(k);
-                    let upper = between(&pixels[a], &pixels[b], places.fx[k]);
-                    let lower = between(&pixels[c], &pixels[d], places.fx[k]);
-                    *out = between(&upper, &lower, places.fy[k]);
+                    *out = places.bilinear_pixel(pixels, k);
                 }
                 scatter(&row[..count], planes, at - range.start);
             }

@@ -57,6 +57,15 @@ impl Places {
         upper + (lower - upper) * self.fy[k]
     }
 
+    /// The same of planes that lie side by side.
+    #[inline(always)]
+    pub fn bilinear_pixel<const N: usize>(&self, pixels: &[[f32; N]], k: usize) -> [f32; N] {
+        let [a, b, c, d] = self.four(k);
+        let upper = between(&pixels[a], &pixels[b], self.fx[k]);
+        let lower = between(&pixels[c], &pixels[d], self.fx[k]);
+        between(&upper, &lower, self.fy[k])
+    }
+
     /// Whether the place is a pixel.
     #[inline(always)]
     pub fn is_pixel(&self, k: usize) -> bool {
@@ -71,11 +80,38 @@ impl Places {
     }
 }
 
+/// `a + (b - a) * t`, plane by plane.
+#[inline(always)]
+fn between<const N: usize>(a: &[f32; N], b: &[f32; N], t: f32) -> [f32; N] {
+    let mut out = [0.0; N];
+    for lane in 0..N {
+        out[lane] = a[lane] + (b[lane] - a[lane]) * t;
+    }
+    out
+}
+
 /// A position split into the pixel at or before it and the way from there, snapped.
 #[inline(always)]
 fn split(position: f32, side: i32, snap: f32) -> (i32, f32) {
     let position = position.clamp(0.0, (side - 1) as f32);
-    let (nearest, low) = ((position + 0.5) as i32, position as i32);
-    let snapped = (position - nearest as f32).abs() < snap;
-    (if snapped { nearest } else { low }, if snapped { 0.0 } else { position - low as f32 })
+    let (nearest, way) = nearest(position);
+    if way.abs() < snap { (nearest, 0.0) } else { floor(position) }
+}
+
+/// The whole number at or before a position from 0 to 2^22, and the way from there, in `[0, 1)`.
+#[inline(always)]
+pub(crate) fn floor(position: f32) -> (i32, f32) {
+    let (nearest, way) = nearest(position);
+    if way < 0.0 { (nearest - 1, way + 1.0) } else { (nearest, way) }
+}
+
+/// The whole number nearest to a position from 0 to 2^22, and the way from there.
+///
+/// Without a cast from float to integer: that one keeps within the integer's range, which compilers do value by value.
+#[inline(always)]
+pub(crate) fn nearest(position: f32) -> (i32, f32) {
+    // The sum has no room for what follows the point; the rest are its lower bits.
+    const WHOLE: f32 = (1 << 23) as f32;
+    let sum = position + WHOLE;
+    ((sum.to_bits() & ((1 << 23) - 1)) as i32, position - (sum - WHOLE))
 }

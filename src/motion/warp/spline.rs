@@ -4,9 +4,11 @@
 
 use std::ops::Range;
 
+use ::wide::f32x4;
+
 use super::{
     FlowField, Places, SNAP, TOGETHER,
-    bundle::{self, at_rest, interleave, most, scatter},
+    bundle::{self, at_rest, interleave, scatter},
     wide,
 };
 use crate::{
@@ -200,28 +202,30 @@ impl Around {
 
     /// The sum of the pixels there, weighed.
     #[inline(always)]
-    pub(super) fn weigh(self, pixels: &Pixels, wx: &[f32; 4], wy: &[f32; 4]) -> [f32; ABREAST] {
-        let mut columns = [[0.0; ABREAST]; 4];
-        for i in 0..4 {
-            let x = self.columns[i];
-            let (a, b) = (&pixels[self.rows[0] + x], &pixels[self.rows[1] + x]);
-            let (c, d) = (&pixels[self.rows[2] + x], &pixels[self.rows[3] + x]);
-            columns[i] = down(a, b, c, d, wy);
+    pub(super) fn weigh(self, pixels: &Pixels, wx: [f32; 4], wy: [f32; 4]) -> f32x4 {
+        let mut columns = [f32x4::ZERO; 4];
+        for (sum, x) in columns.iter_mut().zip(self.columns) {
+            let mut column = [f32x4::ZERO; 4];
+            for (value, row) in column.iter_mut().zip(self.rows) {
+                *value = pixels[row + x].into();
+            }
+            *sum = weigh(column, wy);
         }
-        across(&columns, wx)
+        weigh(columns, wx)
     }
 }
 
 /// The same where all of them are inside, the first at `start`.
 #[inline(always)]
-fn weigh_inside(pixels: &Pixels, start: usize, width: usize, wx: &[f32; 4], wy: &[f32; 4]) -> [f32; ABREAST] {
+fn weigh_inside(pixels: &Pixels, start: usize, width: usize, wx: [f32; 4], wy: [f32; 4]) -> f32x4 {
+    // Not by `map`: a closure is a function of its own, without the registers of this one.
     let (a, b) = (four(pixels, start), four(pixels, start + width));
     let (c, d) = (four(pixels, start + 2 * width), four(pixels, start + 3 * width));
-    let mut columns = [[0.0; ABREAST]; 4];
-    for i in 0..4 {
-        columns[i] = down(&a[i], &b[i], &c[i], &d[i], wy);
+    let mut columns = [f32x4::ZERO; 4];
+    for (i, sum) in columns.iter_mut().enumerate() {
+        *sum = weigh([a[i].into(), b[i].into(), c[i].into(), d[i].into()], wy);
     }
-    across(&columns, wx)
+    weigh(columns, wx)
 }
 
 #[inline(always)]
@@ -229,32 +233,9 @@ fn four(pixels: &Pixels, start: usize) -> &[[f32; ABREAST]; 4] {
     pixels[start..].first_chunk().expect("four pixels inside the picture")
 }
 
-/// The sum of four pixels of a column.
 #[inline(always)]
-fn down(
-    a: &[f32; ABREAST],
-    b: &[f32; ABREAST],
-    c: &[f32; ABREAST],
-    d: &[f32; ABREAST],
-    weights: &[f32; 4],
-) -> [f32; ABREAST] {
-    let mut sum = [0.0; ABREAST];
-    for lane in 0..ABREAST {
-        sum[lane] = (a[lane] * weights[0] + b[lane] * weights[1]) + (c[lane] * weights[2] + d[lane] * weights[3]);
-    }
-    sum
-}
-
-/// The sum of four columns.
-#[inline(always)]
-fn across(columns: &[[f32; ABREAST]; 4], weights: &[f32; 4]) -> [f32; ABREAST] {
-    let [a, b, c, d] = columns;
-    down(a, b, c, d, weights)
-}
-
-#[inline(always)]
-fn least(a: f32, b: f32) -> f32 {
-    if b < a { b } else { a }
+fn weigh([a, b, c, d]: [f32x4; 4], weights: [f32; 4]) -> f32x4 {
+    (a * weights[0] + b * weights[1]) + (c * weights[2] + d * weights[3])
 }
 
 wide! {
@@ -292,17 +273,16 @@ wide! {
                         continue;
                     }
                     let sum = if places.is_inner(k, flow.size) {
-                        weigh_inside(coefficients, here - width - 1, width, &wx[k], &wy[k])
+                        weigh_inside(coefficients, here - width - 1, width, wx[k], wy[k])
                     } else {
                         let around = Around::new(flow.size, places.left[k] as usize, places.top[k] as usize);
-                        around.weigh(coefficients, &wx[k], &wy[k])
+                        around.weigh(coefficients, wx[k], wy[k])
                     };
-                    let (a, b, c, d) = (&source[here], &source[right], &source[below], &source[both]);
-                    for lane in 0..ABREAST {
-                        let low = least(least(a[lane], b[lane]), least(c[lane], d[lane]));
-                        let high = most(most(a[lane], b[lane]), most(c[lane], d[lane]));
-                        out[lane] = least(most(sum[lane], low), high);
-                    }
+                    let (a, b): (f32x4, f32x4) = (source[here].into(), source[right].into());
+                    let (c, d): (f32x4, f32x4) = (source[below].into(), source[both].into());
+                    let low = a.fast_min(b).fast_min(c.fast_min(d));
+                    let high = a.fast_max(b).fast_max(c.fast_max(d));
+                    *out = sum.fast_max(low).fast_min(high).to_array();
                 }
                 scatter(&row[..count], planes, at - range.start);
             }

@@ -102,7 +102,7 @@ fn the_spline_goes_through_its_pixels_and_copies_whole_ones() {
     assert_eq!(out, source);
     // Interpolation itself, past the snapping and the bounds. The border of the coefficients is mirrored, not repeated: only
     // inside is it exact.
-    let there = Around::new(size, 7, 5).weigh(&splines.coefficients, &b_spline(0.0), &b_spline(0.0));
+    let there = Around::new(size, 7, 5).weigh(&splines.coefficients, b_spline(0.0), b_spline(0.0)).to_array();
     assert!((there[0] - source[5 * 23 + 7]).abs() < 1e-4);
 }
 
