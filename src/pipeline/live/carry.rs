@@ -7,10 +7,13 @@ use std::{sync::Arc, time::Instant};
 
 use super::paint::Painted;
 use crate::{
+    dispatch::wide,
     error::Result,
     frame::Size,
-    motion::{DisFlow, DisSettings, FlowField, Kernel, Plane, Scale, warp::warp_on},
-    tensor,
+    motion::{
+        DisFlow, DisSettings, FlowField, Plane, Scale,
+        warp::{Places, SNAP, TOGETHER, nearest},
+    },
     threads::{Parallel, for_pictures, strips},
 };
 
@@ -22,9 +25,8 @@ pub(super) struct Carry {
     current: Plane,
     /// The way back to the painted frame, at the full size.
     backward: FlowField,
-    /// The painted difference and its carried version: RGB planes, (3, h, w), -1..1.
-    difference: Vec<f32>,
-    carried: Vec<f32>,
+    /// The painted difference, pixel by pixel: red, green, blue and nothing, -255..255.
+    difference: Vec<[f32; 4]>,
     /// Of which painted frame `difference` and `previous` are.
     of: Option<Instant>,
     /// Those of the flow.
@@ -48,8 +50,7 @@ impl Carry {
             previous: Plane::new(small),
             current: Plane::new(small),
             backward: FlowField::new(size),
-            difference: vec![0.0; 3 * size.area()],
-            carried: vec![0.0; 3 * size.area()],
+            difference: vec![[0.0; 4]; size.area()],
             of: None,
         }
     }
@@ -65,7 +66,7 @@ impl Carry {
             self.of = Some(painted.at);
             let (picture, before) = (painted.picture.pixels(), painted.content.pixels());
             self.scale.reduce(threads, |plane| luma(threads, before, plane), &mut self.previous);
-            strips(threads, tensor::channels(&mut self.difference), width, |range, difference| {
+            strips(threads, [&mut self.difference], width, |range, [difference]| {
                 let values = 3 * range.start..3 * range.end;
                 lift(&picture[values.clone()], &before[values], difference);
             });
@@ -73,33 +74,46 @@ impl Carry {
         self.scale.reduce(threads, |plane| luma(threads, content, plane), &mut self.current);
         let found = self.flow.compute_backward(&self.previous, &self.current)?;
         self.scale.enlarge_flow(threads, found, &mut self.backward);
-        warp_on(threads, &self.difference, &self.backward, Kernel::Bilinear, &mut self.carried);
-        let carried = tensor::channels_of(&self.carried);
         strips(threads, [out], 3 * width, |range, [out]| {
-            let pixels = range.start / 3..range.end / 3;
-            put(carried.map(|plane| &plane[pixels.clone()]), &content[range], out);
+            put(&self.difference, &self.backward, range.start / 3 / width, &content[range], out);
         });
         Ok(())
     }
 }
 
-/// The painted difference, planes, of pictures in RGB8.
-fn lift(picture: &[u8], content: &[u8], difference: [&mut [f32]; 3]) {
-    let pixels = picture.chunks_exact(3).zip(content.chunks_exact(3));
-    let [red, green, blue] = difference;
-    for ((((picture, content), red), green), blue) in pixels.zip(red).zip(green).zip(blue) {
-        let apart = |c: usize| (f32::from(picture[c]) - f32::from(content[c])) / 255.0;
-        (*red, *green, *blue) = (apart(0), apart(1), apart(2));
+wide! {
+    /// The painted difference of pictures in RGB8.
+    fn lift(picture: &[u8], content: &[u8], difference: &mut [[f32; 4]]) {
+        let pixels = picture.as_chunks::<3>().0.iter().zip(content.as_chunks::<3>().0);
+        for (difference, (picture, content)) in difference.iter_mut().zip(pixels) {
+            for c in 0..3 {
+                difference[c] = f32::from(picture[c]) - f32::from(content[c]);
+            }
+        }
     }
 }
 
-/// The difference, planes, on a picture in RGB8.
-fn put(difference: [&[f32]; 3], content: &[u8], out: &mut [u8]) {
-    let [red, green, blue] = difference;
-    let pixels = out.chunks_exact_mut(3).zip(content.chunks_exact(3));
-    for ((((out, content), red), green), blue) in pixels.zip(red).zip(green).zip(blue) {
-        for ((out, content), paint) in out.iter_mut().zip(content).zip([*red, *green, *blue]) {
-            *out = (f32::from(*content) + 255.0 * paint + 0.5) as u8;
+wide! {
+    /// Rows of a picture in RGB8, from row `first` on, with the difference on them that the flow, of the whole picture, takes there.
+    fn put(difference: &[[f32; 4]], flow: &FlowField, first: usize, content: &[u8], out: &mut [u8]) {
+        let width = flow.size.width;
+        let mut places = Places::new();
+        // One more for the fourth value of the last pixel.
+        let mut paint = [0.0f32; 3 * TOGETHER + 1];
+        let rows = out.chunks_exact_mut(3 * width).zip(content.chunks_exact(3 * width));
+        for (y, (out, content)) in (first..).zip(rows) {
+            let stretches = out.chunks_mut(3 * TOGETHER).zip(content.chunks(3 * TOGETHER));
+            for (x, (out, content)) in (0..width).step_by(TOGETHER).zip(stretches) {
+                let stretch = y * width + x..y * width + x + out.len() / 3;
+                places.find((x, y), &flow.u[stretch.clone()], &flow.v[stretch.clone()], flow.size, SNAP);
+                for k in 0..stretch.len() {
+                    let value = places.bilinear_pixel(difference, k);
+                    paint[3 * k..3 * k + 4].copy_from_slice(&value);
+                }
+                for ((out, content), paint) in out.iter_mut().zip(content).zip(&paint) {
+                    *out = nearest((f32::from(*content) + paint).clamp(0.0, 255.0)).0 as u8;
+                }
+            }
         }
     }
 }
