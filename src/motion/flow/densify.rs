@@ -1,6 +1,8 @@
 //! From patches to pixels: every pixel takes the mean of the patches over it, each weighted by how well the pixel
 //! matches where that patch says it went (Kroeger et al., equation 3).
 
+use ::wide::f32x8;
+
 use super::{
     Job,
     patch::{self, SIDE},
@@ -89,15 +91,12 @@ fn add(band: &mut Band, x: usize, y: usize, (u, v): (f32, f32), rows: std::ops::
     let (to, between) = patch::place(b, x, y, u, v);
     for row in rows {
         let there = patch::sample(b, to + (row - y) * b.stride, between);
-        let here = &a.image[a.at(x, row)..][..SIDE];
+        let here = patch::row(&a.image, a.at(x, row));
         let start = (row - *first) * a.stride + PAD + x;
-        let (sum, sum_u) = (&mut weights[start..start + SIDE], &mut sums_u[start..start + SIDE]);
-        let sum_v = &mut sums_v[start..start + SIDE];
-        for i in 0..SIDE {
-            let weight = 1.0 / (there[i] - here[i]).abs().max(1.0);
-            sum[i] += weight;
-            sum_u[i] += weight * u;
-            sum_v[i] += weight * v;
+        let weight = f32x8::ONE / (there - here).abs().fast_max(f32x8::ONE);
+        for (sums, value) in [(&mut *weights, weight), (&mut *sums_u, weight * u), (&mut *sums_v, weight * v)] {
+            let sum = patch::row(sums, start) + value;
+            sums[start..start + SIDE].copy_from_slice(&sum.to_array());
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The inverse search: each patch of the first image finds its place in the second by Gauss-Newton steps whose Hessian
 //! is the first image's and so computed once (Baker and Matthews' inverse compositional alignment).
 
+use ::wide::f32x8;
+
 use super::pyramid::{Level, PAD};
+use crate::motion::warp::floor;
 
 /// Width and height of a patch.
 pub const SIDE: usize = 8;
@@ -84,31 +87,32 @@ impl Patch {
     }
 }
 
-/// The same order of summation whatever the processor.
+/// The sum of all lanes, in the same order whatever the processor.
 #[inline(always)]
-fn total(a: [f32; SIDE]) -> f32 {
+fn total(sums: f32x8) -> f32 {
+    let a = sums.to_array();
     ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]))
 }
 
+/// A row of a patch.
 #[inline(always)]
-fn row(plane: &[f32], start: usize) -> &[f32; SIDE] {
-    plane[start..start + SIDE].first_chunk().expect("a slice of a patch's width")
+pub fn row(plane: &[f32], start: usize) -> f32x8 {
+    let row: &[f32; SIDE] = plane[start..start + SIDE].first_chunk().expect("a slice of a patch's width");
+    f32x8::from(*row)
 }
 
 #[inline(always)]
 pub fn template(a: &Level, x: usize, y: usize) -> Template {
-    let (mut sx, mut sy) = ([0.0; SIDE], [0.0; SIDE]);
-    let (mut sxx, mut sxy, mut syy) = ([0.0; SIDE], [0.0; SIDE], [0.0; SIDE]);
+    let (mut sx, mut sy) = (f32x8::ZERO, f32x8::ZERO);
+    let (mut sxx, mut sxy, mut syy) = (f32x8::ZERO, f32x8::ZERO, f32x8::ZERO);
     let start = a.at(x, y);
     for j in 0..SIDE {
         let (dx, dy) = (row(&a.dx, start + j * a.stride), row(&a.dy, start + j * a.stride));
-        for i in 0..SIDE {
-            sx[i] += dx[i];
-            sy[i] += dy[i];
-            sxx[i] += dx[i] * dx[i];
-            sxy[i] += dx[i] * dy[i];
-            syy[i] += dy[i] * dy[i];
-        }
+        sx += dx;
+        sy += dy;
+        sxx += dx * dx;
+        sxy += dx * dy;
+        syy += dy * dy;
     }
     let (dx, dy) = (total(sx), total(sy));
     let xx = total(sxx) - dx * dx / AREA + DAMPING;
@@ -126,37 +130,33 @@ pub fn place(level: &Level, x: usize, y: usize, u: f32, v: f32) -> (usize, [f32;
     let limit = |side: usize| (side + PAD) as f32 - (SIDE + 2) as f32;
     let px = (x as f32 + u).clamp(-margin, limit(level.size.width)) + PAD as f32;
     let py = (y as f32 + v).clamp(-margin, limit(level.size.height)) + PAD as f32;
-    let (ix, iy) = (px as usize, py as usize);
-    let (fx, fy) = (px - ix as f32, py - iy as f32);
+    let ((ix, fx), (iy, fy)) = (floor(px), floor(py));
     let weights = [(1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy];
-    (iy * level.stride + ix, weights)
+    (iy as usize * level.stride + ix as usize, weights)
 }
 
 /// A row of a displaced patch, interpolated bilinearly.
 #[inline(always)]
-pub fn sample(level: &Level, start: usize, weights: [f32; 4]) -> [f32; SIDE] {
+pub fn sample(level: &Level, start: usize, weights: [f32; 4]) -> f32x8 {
     let (a, b) = (row(&level.image, start), row(&level.image, start + 1));
     let (c, d) = (row(&level.image, start + level.stride), row(&level.image, start + level.stride + 1));
-    std::array::from_fn(|i| (weights[0] * a[i] + weights[1] * b[i]) + (weights[2] * c[i] + weights[3] * d[i]))
+    (a * weights[0] + b * weights[1]) + (c * weights[2] + d * weights[3])
 }
 
 #[inline(always)]
 fn residual(a: &Level, b: &Level, template: &Template, x: usize, y: usize, u: f32, v: f32) -> Residual {
     let (to, weights) = place(b, x, y, u, v);
     let from = a.at(x, y);
-    let (mut sum, mut square) = ([0.0; SIDE], [0.0; SIDE]);
-    let (mut sx, mut sy) = ([0.0; SIDE], [0.0; SIDE]);
+    let (mut sum, mut square) = (f32x8::ZERO, f32x8::ZERO);
+    let (mut sx, mut sy) = (f32x8::ZERO, f32x8::ZERO);
     for j in 0..SIDE {
         let there = sample(b, to + j * b.stride, weights);
         let start = from + j * a.stride;
-        let (here, dx, dy) = (row(&a.image, start), row(&a.dx, start), row(&a.dy, start));
-        for i in 0..SIDE {
-            let d = there[i] - here[i];
-            sum[i] += d;
-            square[i] += d * d;
-            sx[i] += d * dx[i];
-            sy[i] += d * dy[i];
-        }
+        let d = there - row(&a.image, start);
+        sum += d;
+        square += d * d;
+        sx += d * row(&a.dx, start);
+        sy += d * row(&a.dy, start);
     }
     // Mean-free, so that a change of brightness is no motion.
     let mean = total(sum) / AREA;

@@ -123,18 +123,22 @@ wide! {
         let rows = out_u.chunks_exact_mut(band.width).zip(out_v.chunks_exact_mut(band.width));
         for (y, (out_u, out_v)) in (band.first..).zip(rows) {
             let at = (y + 1) * refine.stride + 1;
-            let row = |part: fn(&Half) -> &[f32]| {
-                let halves = [y % 2, (y + 1) % 2].map(|color| &refine.colors[color]);
-                halves.map(|half| &part(half)[at..at + refine.half])
-            };
-            for (out, part) in [(out_u, row(|half| &half.u)), (out_v, row(|half| &half.v))] {
-                for (k, pair) in out.chunks_mut(2).enumerate() {
-                    pair[0] = part[0][k];
-                    if let Some(second) = pair.get_mut(1) {
-                        *second = part[1][k];
-                    }
-                }
-            }
+            let (even, odd) = (&refine.colors[y % 2], &refine.colors[(y + 1) % 2]);
+            let row = at..at + refine.half;
+            in_turn(&even.u[row.clone()], &odd.u[row.clone()], out_u);
+            in_turn(&even.v[row.clone()], &odd.v[row], out_v);
         }
+    }
+}
+
+/// The values of both rows in turn; the last may be of the first row.
+#[inline(always)]
+fn in_turn(even: &[f32], odd: &[f32], out: &mut [f32]) {
+    let (pairs, rest) = out.as_chunks_mut::<2>();
+    if let [last] = rest {
+        *last = even[pairs.len()];
+    }
+    for (pair, (even, odd)) in pairs.iter_mut().zip(even.iter().zip(odd)) {
+        *pair = [*even, *odd];
     }
 }

@@ -9,7 +9,7 @@ use crate::{
             FlowField, Job,
             pyramid::{Level, PAD},
         },
-        warp::TOGETHER,
+        warp::{TOGETHER, floor},
     },
     threads::{Parallel, bands, each},
 };
@@ -56,8 +56,8 @@ wide! {
                 for k in 0..count {
                     let px = ((x + k) as f32 + fu[k]).clamp(margin, right) + PAD as f32;
                     let py = (y as f32 + fv[k]).clamp(margin, bottom) + PAD as f32;
-                    let (ix, iy) = (px as i32, py as i32);
-                    (fx[k], fy[k]) = (px - ix as f32, py - iy as f32);
+                    let ((ix, x_way), (iy, y_way)) = (floor(px), floor(py));
+                    (fx[k], fy[k]) = (x_way, y_way);
                     from[k] = iy * b.stride as i32 + ix;
                 }
                 let here = &a.image[a.at(x, y)..][..count];
@@ -128,8 +128,8 @@ wide! {
             differentiate(mean, difference, rows, a, y);
             let (fu, fv) = (&flow.u[y * width..(y + 1) * width], &flow.v[y * width..(y + 1) * width]);
             let [dx, dy, dt, dxx, dxy, dyy, dxt, dyt] = rows.each_mut().map(|row| &mut row[..width]);
-            for x in 0..width {
-                let inside = inside(flow.size, x as f32 + fu[x], y as f32 + fv[x]);
+            for (x, at) in (0..width).zip(0u32..) {
+                let inside = inside(flow.size, at as f32 + fu[x], y as f32 + fv[x]);
                 // Where the second image shows nothing, smoothness alone decides.
                 let keep = if inside { 1.0 } else { 0.0 };
                 dx[x] *= keep;
@@ -167,13 +167,22 @@ fn inside(size: Size, x: f32, y: f32) -> bool {
 /// Every second value of a row; an odd row's missing last value is its last one again.
 #[inline(always)]
 fn deal(to: &mut [f32], from: &[f32], odd: usize) {
+    match odd {
+        0 => deal_one::<0>(to, from),
+        _ => deal_one::<1>(to, from),
+    }
+}
+
+/// Which of the two is known to the compiler: it then shuffles registers instead of fetching value by value.
+#[inline(always)]
+fn deal_one<const ODD: usize>(to: &mut [f32], from: &[f32]) {
     let last = from.len() - 1;
     let whole = (from.len() / 2).min(to.len());
-    for (to, pair) in to.iter_mut().zip(from.chunks_exact(2)) {
-        *to = pair[odd];
+    for (to, pair) in to.iter_mut().zip(from.as_chunks::<2>().0) {
+        *to = pair[ODD];
     }
     for k in whole..to.len() {
-        to[k] = from[(2 * k + odd).min(last)];
+        to[k] = from[(2 * k + ODD).min(last)];
     }
 }
 

@@ -116,18 +116,43 @@ fn relax_row(band: &mut Band, color: usize, y: usize) {
     let odd = (color + y) % 2;
     let at = (y + 1) * stride + 1;
     let r = at..at + n;
-    let (right, below) = (&own.right[r.clone()], &own.below[r.clone()]);
-    let (left, above) = (&other.right[at + odd - 1..][..n], &other.below[at - stride..][..n]);
-    let cross = &own.cross[r.clone()];
-    let (side_u, side_v) = (&own.side[0][r.clone()], &own.side[1][r.clone()]);
-    let (inverse_u, inverse_v) = (&own.inverse[0][r.clone()], &own.inverse[1][r]);
+    let known = Known {
+        links: [
+            &own.right[r.clone()],
+            &own.below[r.clone()],
+            &other.right[at + odd - 1..],
+            &other.below[at - stride..],
+        ],
+        cross: &own.cross[r.clone()],
+        side: own.side.each_ref().map(|side| &side[r.clone()]),
+        inverse: own.inverse.each_ref().map(|inverse| &inverse[r.clone()]),
+    };
     let at = (y + 1 - band.top) * stride + 1;
-    let (west, east, north, south) = (at + odd - 1, at + odd, at - stride, at + stride);
-    let (uw, vw) = (&other_u[west..][..n], &other_v[west..][..n]);
-    let (ue, ve) = (&other_u[east..][..n], &other_v[east..][..n]);
-    let (un, vn) = (&other_u[north..][..n], &other_v[north..][..n]);
-    let (us, vs) = (&other_u[south..][..n], &other_v[south..][..n]);
-    let (u, v) = (&mut own_u[at..][..n], &mut own_v[at..][..n]);
+    let near = [at + odd, at + stride, at + odd - 1, at - stride];
+    let (near_u, near_v) = (near.map(|start| &other_u[start..]), near.map(|start| &other_v[start..]));
+    solve(&mut own_u[at..at + n], &mut own_v[at..at + n], near_u, near_v, known);
+}
+
+/// What of a row stays as it is: links and neighbours are those to the right, below, to the left and above.
+struct Known<'a> {
+    links: [&'a [f32]; 4],
+    cross: &'a [f32],
+    side: [&'a [f32]; 2],
+    inverse: [&'a [f32]; 2],
+}
+
+/// A function of its own: of its arguments the compiler knows that what is written lies apart from what is read.
+#[inline(always)]
+fn solve(u: &mut [f32], v: &mut [f32], near_u: [&[f32]; 4], near_v: [&[f32]; 4], known: Known) {
+    let n = u.len();
+    let v = &mut v[..n];
+    let [right, below, left, above] = known.links;
+    let (right, below, left, above) = (&right[..n], &below[..n], &left[..n], &above[..n]);
+    let ([ue, us, uw, un], [ve, vs, vw, vn]) = (near_u, near_v);
+    let (ue, us, uw, un) = (&ue[..n], &us[..n], &uw[..n], &un[..n]);
+    let (ve, vs, vw, vn) = (&ve[..n], &vs[..n], &vw[..n], &vn[..n]);
+    let (cross, side_u, side_v) = (&known.cross[..n], &known.side[0][..n], &known.side[1][..n]);
+    let (inverse_u, inverse_v) = (&known.inverse[0][..n], &known.inverse[1][..n]);
     for k in 0..n {
         let near = (right[k] * ue[k] + below[k] * us[k]) + (left[k] * uw[k] + above[k] * un[k]);
         u[k] = (1.0 - OMEGA) * u[k] + (near + side_u[k] - cross[k] * v[k]) * inverse_u[k];
