@@ -79,12 +79,18 @@ wide! {
         for (row, out) in out.chunks_exact_mut(width).enumerate() {
             let y = top + row;
             let rows = y * side..((y + 1) * side).min(full.height);
-            let count = rows.len();
+            let count = rows.len() as f32;
             out.fill(0.0);
             for row in rows {
                 let row = &from[row * full.width..][..full.width];
-                for (sum, values) in out.iter_mut().zip(row.chunks(side)) {
-                    *sum += values.iter().sum::<f32>() / (values.len() * count) as f32;
+                match side {
+                    2 => gather::<2>(row, count, out),
+                    4 => gather::<4>(row, count, out),
+                    _ => {
+                        for (sum, values) in out.iter_mut().zip(row.chunks(side)) {
+                            *sum += mean(values, count);
+                        }
+                    }
                 }
             }
         }
@@ -114,6 +120,25 @@ wide! {
             stretch(&row, to, factor);
         }
     }
+}
+
+/// Adds a row's share to the means of squares of a side that is known and of so many rows.
+#[inline(always)]
+fn gather<const SIDE: usize>(row: &[f32], rows: f32, out: &mut [f32]) {
+    let (whole, rest) = row.as_chunks::<SIDE>();
+    for (sum, values) in out.iter_mut().zip(whole) {
+        *sum += mean(values, rows);
+    }
+    // What hangs over the edge.
+    if let (Some(sum), false) = (out.get_mut(whole.len()), rest.is_empty()) {
+        *sum += mean(rest, rows);
+    }
+}
+
+/// The mean of some values of a row, by the number of rows.
+#[inline(always)]
+fn mean(values: &[f32], rows: f32) -> f32 {
+    values.iter().sum::<f32>() / (values.len() as f32 * rows)
 }
 
 /// Bilinear along a row whose first and last value are there twice.
