@@ -73,8 +73,8 @@ pub struct NetworkArgs {
     #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
     pub device: DeviceArg,
 
-    /// How products are computed: tf32 (NVIDIA) with ten bits of mantissa, bf16 (CPUs with AVX512-BF16) with eight; fp16 (GPUs)
-    /// also keeps features in half precision; auto takes tf32 or bf16 where there is one
+    /// How products are computed: tf32 (NVIDIA) with ten bits of mantissa, bf16 (CPUs with AVX512-BF16) with eight, fp16 (GPUs);
+    /// the last two keep features so as well; auto takes tf32 or bf16 where there is one
     #[arg(long, value_enum, default_value_t = PrecisionArg::Auto)]
     pub precision: PrecisionArg,
 

@@ -9,9 +9,15 @@ pub fn course_scale(channels: usize, positions: usize) -> f64 {
 
 /// The scale that makes the cost the squared distance relative to the frame's own energy, `sum (F - P)^2 / sum P^2`: it
 /// means the same at any resolution and with any network. A frame without features (black, say) counts as unit energy.
-pub fn relative_scale(target: ArrayView2<f32>) -> f64 {
-    let energy: f64 = target.iter().map(|&p| f64::from(p).powi(2)).sum();
-    1.0 / energy.max(1e-6 * target.len() as f64)
+///
+/// `energy` is `sum P^2`, over so many values.
+pub fn relative_scale(energy: f64, values: usize) -> f64 {
+    1.0 / energy.max(1e-6 * values as f64)
+}
+
+/// `sum P^2`.
+pub fn energy(target: ArrayView2<f32>) -> f64 {
+    target.iter().map(|&p| f64::from(p).powi(2)).sum()
 }
 
 /// Value `scale * sum (F - P)^2`.

@@ -16,7 +16,7 @@ use crate::{
     net::{
         graph::{self, GRADIENT, Mask, PICTURE, map_name},
         operators,
-        ops::{LANES, to_column_blocks},
+        ops::{Isa, LANES, energy, to_column_blocks},
         prepared::Prepared,
         session::{BoundGraph, Runtime, tensor},
         step::{self, CONTENT, CONTENT_FACTORS, CONTENT_VALUE, StyleNames},
@@ -28,8 +28,8 @@ use crate::{
 /// How maps and matrices lie in the graph's buffers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Layout {
-    /// Blocks of 16 channels or columns.
-    Blocked,
+    /// Blocks of 16 channels or columns, maps as kernels of this set store them.
+    Blocked(Isa),
     /// Row by row.
     Planar,
 }
@@ -50,6 +50,7 @@ pub struct FusedEngine {
     vgg: Arc<Vgg>,
     size: Size,
     units: Units,
+    layout: Layout,
     weights: Weights,
     step: BoundGraph,
     features: BoundGraph,
@@ -73,12 +74,17 @@ impl FusedEngine {
     /// [`Error::Setting`] if the size is too small for the network's pools, [`Error::Runtime`] if ONNX Runtime fails.
     pub fn new(runtime: &Runtime, vgg: Arc<Vgg>, network: &Arc<Prepared>, size: Size, units: Units) -> Result<Self> {
         vgg.check_size(size)?;
-        let step = BoundGraph::step(runtime, &step::step(&vgg, size), size, Some(operators::domain(network)?))?;
-        let model = step::content_features(&vgg, size);
+        let step = BoundGraph::step(
+            runtime,
+            &step::step(&vgg, size, network.floats()),
+            size,
+            Some(operators::domain(network)?),
+        )?;
+        let model = step::content_features(&vgg, size, network.floats());
         let mut features = BoundGraph::with_operators(runtime, &model, operators::domain(network)?)?;
-        let mut content = tensor(step::blocked(vgg.shapes(size)[vgg.content]))?;
+        let mut content = tensor(step::blocked(vgg.shapes(size)[vgg.content], network.floats()))?;
         features.bind_output(&step::content_name(&vgg), &mut content)?;
-        Self::with_graphs(vgg, size, units, Layout::Blocked, step, features, content)
+        Self::with_graphs(vgg, size, units, Layout::Blocked(network.isa), step, features, content)
     }
 
     /// ONNX's own operators on the runtime's device.
@@ -114,6 +120,7 @@ impl FusedEngine {
         Ok(FusedEngine {
             size,
             units,
+            layout,
             weights: Weights { content: 1.0, style: 1.0, tv: 0.0 },
             step,
             features,
@@ -197,7 +204,15 @@ impl Layout {
     fn matrix(self, rows: usize, columns: usize) -> Result<Tensor<f32>> {
         match self {
             Layout::Planar => tensor([rows, columns]),
-            Layout::Blocked => tensor([columns.div_ceil(LANES), rows.next_multiple_of(LANES), LANES]),
+            Layout::Blocked(_) => tensor([columns.div_ceil(LANES), rows.next_multiple_of(LANES), LANES]),
+        }
+    }
+
+    /// The sum of the squares of a map.
+    fn energy(self, map: &[f32]) -> f64 {
+        match self {
+            Layout::Planar => energy(Isa::PLAIN, map),
+            Layout::Blocked(isa) => energy(isa, map),
         }
     }
 
@@ -207,7 +222,7 @@ impl Layout {
         let to = to.extract_tensor_mut().1;
         match self {
             Layout::Planar => to.copy_from_slice(&values),
-            Layout::Blocked => to.copy_from_slice(&to_column_blocks(matrix.nrows(), matrix.ncols(), &values)),
+            Layout::Blocked(_) => to.copy_from_slice(&to_column_blocks(matrix.nrows(), matrix.ncols(), &values)),
         }
     }
 }
@@ -228,13 +243,12 @@ impl Objective for FusedEngine {
         self.features.bind_input(PICTURE, &self.picture)?;
         self.features.run()?;
         self.content_changed = true;
-        let (channels, features) = (self.vgg.channels(self.vgg.content), self.content.extract_tensor().1);
-        let positions = features.len() / channels;
+        let shape = self.vgg.shapes(self.size)[self.vgg.content];
+        let (channels, positions) = (shape.channels, shape.size.area());
         self.content_scale = match self.units {
-            // The sum over all of P, whatever its order.
-            Units::Relative => content::relative_scale(
-                ndarray::ArrayView2::from_shape((channels, positions), features).expect("the length is their product"),
-            ),
+            Units::Relative => {
+                content::relative_scale(self.layout.energy(self.content.extract_tensor().1), channels * positions)
+            }
             Units::Course => content::course_scale(channels, positions),
         };
         Ok(())

@@ -1,7 +1,7 @@
 //! The kernels of [`super::ops`] as operators of ONNX Runtime, domain `stylize`.
 //!
-//! Feature maps are float tensors `[channels / 16][height][width][16]`, signs `uint16` tensors
-//! `[channels / 16][height][width]`. Weights are not in the graph: an operator's attribute `layer` names the convolution
+//! Feature maps are float tensors `[channels / 16][height][width][16]` (where the kernels round, `[8]`: two bfloat16 in the bits of each),
+//! signs `uint16` tensors `[channels / 16][height][width]`. Weights are not in the graph: an operator's attribute `layer` names the convolution
 //! of the [`Prepared`] network that it runs, on the threads of that network.
 //!
 //! | operator | inputs | outputs |
@@ -123,19 +123,22 @@ fn required(context: &ComputeContext, index: usize) -> Result<ValueRef<'_>> {
     context.input(index)?.ok_or_else(|| Error::new(format!("input {index} is missing")))
 }
 
-/// Blocked values and their shape.
-fn map<'a>(value: &'a ValueRef<'_>) -> Result<(FeatureShape, &'a [f32])> {
+/// A map and its shape.
+fn map<'a>(network: &Prepared, value: &'a ValueRef<'_>) -> Result<(FeatureShape, &'a [f32])> {
     let (shape, values) = value.try_extract_tensor::<f32>()?;
+    let expected = network.floats();
     match shape[..] {
-        [blocks, height, width, 16] => {
+        [blocks, height, width, floats] if floats as usize == expected => {
             Ok((FeatureShape::new(blocks as usize * LANES, height as usize, width as usize), values))
         }
-        _ => Err(Error::new(format!("a feature map has shape {shape:?}, expected (blocks, height, width, 16)"))),
+        _ => {
+            Err(Error::new(format!("a feature map has shape {shape:?}, expected (blocks, height, width, {expected})")))
+        }
     }
 }
 
-fn dimensions(shape: FeatureShape) -> [usize; 4] {
-    [shape.blocks(), shape.height, shape.width, LANES]
+fn dimensions(network: &Prepared, shape: FeatureShape) -> [usize; 4] {
+    [shape.blocks(), shape.height, shape.width, network.floats()]
 }
 
 /// The three outputs of a forward convolution, those that are wanted.
@@ -146,12 +149,12 @@ struct Outputs<'a> {
 }
 
 impl<'a> Outputs<'a> {
-    fn new(context: &'a ComputeContext, shape: FeatureShape) -> Result<Self> {
-        let [blocks, height, width, _] = dimensions(shape);
+    fn new(network: &Prepared, context: &'a ComputeContext, shape: FeatureShape) -> Result<Self> {
+        let [blocks, height, width, _] = dimensions(network, shape);
         Ok(Outputs {
-            values: context.output(0, dimensions(shape))?,
+            values: context.output(0, dimensions(network, shape))?,
             signs: context.output(1, [blocks, height, width])?,
-            pooled: context.output(2, dimensions(shape.halved()))?,
+            pooled: context.output(2, dimensions(network, shape.halved()))?,
         })
     }
 
@@ -171,7 +174,7 @@ fn first_convolution(network: &Prepared, context: &ComputeContext) -> Result<()>
         return Err(Error::new(format!("a picture has shape {shape:?}, expected (1, 3, height, width)")));
     };
     let (height, width) = (height as usize, width as usize);
-    let mut outputs = Outputs::new(context, FeatureShape::new(network.first().outputs(), height, width))?;
+    let mut outputs = Outputs::new(network, context, FeatureShape::new(network.first().outputs(), height, width))?;
     network.first().run(network.machine(), picture, (height, width), outputs.activations()?);
     Ok(())
 }
@@ -179,8 +182,8 @@ fn first_convolution(network: &Prepared, context: &ComputeContext) -> Result<()>
 fn convolution(network: &Prepared, layer: usize, context: &ComputeContext) -> Result<()> {
     let (conv, _) = network.conv(layer).expect("create_kernel looked it up");
     let input = required(context, 0)?;
-    let (shape, values) = map(&input)?;
-    let mut outputs = Outputs::new(context, FeatureShape { channels: conv.outputs(), ..shape })?;
+    let (shape, values) = map(network, &input)?;
+    let mut outputs = Outputs::new(network, context, FeatureShape { channels: conv.outputs(), ..shape })?;
     conv.run_forward(network.machine(), values, (shape.height, shape.width), outputs.activations()?);
     Ok(())
 }
@@ -193,11 +196,11 @@ fn convolution_gradient(
 ) -> Result<()> {
     let (_, conv) = network.conv(layer).expect("create_kernel looked it up");
     let (input, signs) = (required(context, 0)?, context.input(1)?);
-    let (shape, gradient) = map(&input)?;
+    let (shape, gradient) = map(network, &input)?;
     let signs = signs.as_ref().map(|signs| signs.try_extract_tensor::<u16>()).transpose()?.map(|(_, signs)| signs);
     let (height, width) = before_pool.unwrap_or((shape.height, shape.width));
     let mut output = context
-        .output(0, dimensions(FeatureShape::new(conv.outputs(), height, width)))?
+        .output(0, dimensions(network, FeatureShape::new(conv.outputs(), height, width)))?
         .ok_or_else(|| Error::new("the gradient has no place to go"))?;
     let to = Gradient { values: output.try_extract_tensor_mut::<f32>()?.1, signs, before_pool };
     conv.run_backward(network.machine(), gradient, (shape.height, shape.width), to);
@@ -206,7 +209,7 @@ fn convolution_gradient(
 
 fn last_convolution(network: &Prepared, context: &ComputeContext) -> Result<()> {
     let input = required(context, 0)?;
-    let (shape, gradient) = map(&input)?;
+    let (shape, gradient) = map(network, &input)?;
     let mut output = context
         .output(0, [1, 3, shape.height, shape.width])?
         .ok_or_else(|| Error::new("the gradient has no place to go"))?;
@@ -235,11 +238,11 @@ fn factors(value: Option<&ValueRef<'_>>) -> Result<Factors> {
 
 fn tap(network: &Prepared, tap: &mut Option<Tap>, to_picture: bool, context: &ComputeContext) -> Result<()> {
     let input = required(context, 0)?;
-    let (shape, activations) = map(&input)?;
+    let (shape, activations) = map(network, &input)?;
     let others = (1..7).map(|index| context.input(index)).collect::<Result<Vec<_>>>()?;
     let [upstream, gram, metric, style_factors, content, content_factors] =
         std::array::from_fn(|index| others[index].as_ref());
-    let upstream = match upstream.map(map).transpose()? {
+    let upstream = match upstream.map(|value| map(network, value)).transpose()? {
         None => Upstream::None,
         Some((from, values)) if from == shape => Upstream::Full(values),
         Some((_, values)) => Upstream::Pooled(values),
@@ -250,9 +253,9 @@ fn tap(network: &Prepared, tap: &mut Option<Tap>, to_picture: bool, context: &Co
         terms.style = Some((target, factors(style_factors)?));
     }
     if let Some(content) = content {
-        terms.content = Some((map(content)?.1, factors(content_factors)?));
+        terms.content = Some((map(network, content)?.1, factors(content_factors)?));
     }
-    let to = if to_picture { [1, 3, shape.height, shape.width] } else { dimensions(shape) };
+    let to = if to_picture { [1, 3, shape.height, shape.width] } else { dimensions(network, shape) };
     let mut gradient = context.output(0, to)?.ok_or_else(|| Error::new("the gradient has no place to go"))?;
     let tap = tap.get_or_insert_with(|| Tap::new(shape));
     let to = gradient.try_extract_tensor_mut::<f32>()?.1;

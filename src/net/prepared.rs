@@ -1,7 +1,7 @@
 //! A network in the form that the kernels of [`super::ops`] want, shared by all graphs that run it.
 
 use super::{
-    ops::{Conv3x3, FirstConv, Isa, LANES, LastConv, Machine, Scratch},
+    ops::{Conv3x3, FirstConv, Isa, LANES, LastConv, Machine, Scratch, floats_of},
     vgg::{Conv, Layer, Vgg},
 };
 use crate::threads::Workers;
@@ -39,7 +39,7 @@ impl Prepared {
         assert!(Self::supports(vgg), "a supported network");
         let Layer::Conv(first) = &vgg.layers[0] else { unreachable!("supported networks begin with a convolution") };
         let weight = values(first);
-        let first = (FirstConv::new(&weight, &first.bias.to_vec(), vgg.mean), LastConv::new(&weight));
+        let first = (FirstConv::new(&weight, &first.bias.to_vec(), vgg.mean), LastConv::new(isa, &weight));
         let layers = &vgg.layers[..vgg.depth()];
         let each = |prepare: fn(Isa, &Conv) -> Conv3x3| {
             let prepare = move |(index, layer): (usize, &Layer)| match layer {
@@ -62,6 +62,11 @@ impl Prepared {
     /// What the kernels run on.
     pub fn machine(&self) -> Machine<'_> {
         Machine { isa: self.isa, threads: &self.workers, scratch: &self.scratch }
+    }
+
+    /// Floats that 16 channels of a pixel take in the maps.
+    pub fn floats(&self) -> usize {
+        floats_of(self.isa)
     }
 
     /// The first convolution.

@@ -56,7 +56,7 @@ pub enum Precision {
     Fp32,
     /// Single precision in memory; NVIDIA's cards multiply with 10 bits of mantissa (TensorFloat-32). Elsewhere as [`Precision::Fp32`].
     Tf32,
-    /// Single precision in memory; CPUs with AVX512-BF16 multiply with 8 bits of mantissa (bfloat16).
+    /// CPUs with AVX512-BF16 keep features and cotangents, and multiply, with 8 bits of mantissa (bfloat16).
     Bf16,
     /// Features and cotangents in half precision; not with OpenVINO, which is held to single precision.
     Fp16,

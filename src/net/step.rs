@@ -42,9 +42,9 @@ impl StyleNames {
     }
 }
 
-/// The shape of a feature map as tensors have it: `[C / 16][H][W][16]`.
-pub fn blocked(shape: MapShape) -> [usize; 4] {
-    [shape.channels / LANES, shape.size.height, shape.size.width, LANES]
+/// The shape of a feature map as tensors have it: `[C / 16][H][W][floats]`, so many for 16 channels.
+pub fn blocked(shape: MapShape, floats: usize) -> [usize; 4] {
+    [shape.channels / LANES, shape.size.height, shape.size.width, floats]
 }
 
 fn is_pool(vgg: &Vgg, layer: usize) -> bool {
@@ -68,13 +68,13 @@ fn pooled(layer: usize) -> String {
     format!("pooled{layer}")
 }
 
-/// Picture in, features of the content layer out.
-pub fn content_features(vgg: &Vgg, size: Size) -> Vec<u8> {
+/// Picture in, features of the content layer out. A pixel's 16 channels take so many `floats` in the maps.
+pub fn content_features(vgg: &Vgg, size: Size, floats: usize) -> Vec<u8> {
     let mut graph = GraphWriter::new();
     graph.input(PICTURE, &[1, 3, size.height, size.width]);
     let content = values(vgg.content);
     write_forward(&mut graph, vgg, vgg.content + 1, |layer| (layer == vgg.content, false));
-    graph.output(&content, &blocked(vgg.shapes(size)[vgg.content]));
+    graph.output(&content, &blocked(vgg.shapes(size)[vgg.content], floats));
     graph.finish()
 }
 
@@ -83,8 +83,8 @@ pub fn content_name(vgg: &Vgg) -> String {
     values(vgg.content)
 }
 
-/// Picture, targets and factors in; the gradient of the picture and the value of each term out.
-pub fn step(vgg: &Vgg, size: Size) -> Vec<u8> {
+/// Picture, targets and factors in; the gradient of the picture and the value of each term out. `floats` as there.
+pub fn step(vgg: &Vgg, size: Size, floats: usize) -> Vec<u8> {
     let mut graph = GraphWriter::new();
     let shapes = vgg.shapes(size);
     graph.input(PICTURE, &[1, 3, size.height, size.width]);
@@ -93,7 +93,7 @@ pub fn step(vgg: &Vgg, size: Size) -> Vec<u8> {
     let mut above: Option<String> = None;
     for layer in (0..depth).rev().filter(|&layer| !is_pool(vgg, layer)) {
         if is_tapped(vgg, layer) {
-            above = Some(write_tap(&mut graph, vgg, layer, shapes[layer], above));
+            above = Some(write_tap(&mut graph, vgg, layer, (shapes[layer], floats), above));
             if layer == 0 {
                 break;
             }
@@ -147,7 +147,13 @@ fn write_forward(graph: &mut GraphWriter, vgg: &Vgg, depth: usize, keep: impl Fn
 }
 
 /// The costs at a layer; returns the name of its gradient, masked. At the first layer that is the picture's, [`GRADIENT`].
-fn write_tap(graph: &mut GraphWriter, vgg: &Vgg, layer: usize, shape: MapShape, above: Option<String>) -> String {
+fn write_tap(
+    graph: &mut GraphWriter,
+    vgg: &Vgg,
+    layer: usize,
+    (shape, floats): (MapShape, usize),
+    above: Option<String>,
+) -> String {
     let (op, output) = match layer {
         0 => ("TapToPicture", GRADIENT.to_owned()),
         _ => ("Tap", format!("gradient{layer}")),
@@ -172,7 +178,7 @@ fn write_tap(graph: &mut GraphWriter, vgg: &Vgg, layer: usize, shape: MapShape, 
         }
     }
     if layer == vgg.content {
-        inputs.push(graph.input(CONTENT, &blocked(shape)));
+        inputs.push(graph.input(CONTENT, &blocked(shape, floats)));
         inputs.push(graph.input(CONTENT_FACTORS, &[2]));
         graph.output(CONTENT_VALUE, &[1]);
         outputs.push(CONTENT_VALUE.to_owned());

@@ -15,7 +15,7 @@ use stylize::{
         inspect::Inspection,
         ops::{
             Activations, Aligned, Conv3x3, Factors, FeatureShape, FirstConv, Gradient, Isa, LastConv, Machine, Scratch,
-            StyleTarget as KernelTarget, Tap, Terms, Upstream, View,
+            StyleTarget as KernelTarget, Tap, Terms, Upstream, View, floats_of,
         },
         session::{Device, Runtime, data_folder},
         vgg::{Layer, Vgg},
@@ -149,11 +149,20 @@ fn values(count: usize) -> Aligned {
     Aligned::from(&(0..count).map(|_| random.f32() - 0.5).collect::<Vec<_>>()[..])
 }
 
+/// A map of so many values as the kernels store it.
+fn map(count: usize) -> Aligned {
+    let floats = floats_of(isa());
+    let values = values(count * floats / 16);
+    // Two bfloat16 in the bits of each: the upper half of it twice.
+    let two = |value: &f32| f32::from_bits(value.to_bits() & 0xFFFF_0000 | value.to_bits() >> 16);
+    if floats < 16 { Aligned::from(&values.iter().map(two).collect::<Vec<_>>()[..]) } else { values }
+}
+
 /// Winograd convolution forward, one thread; items are operations of the direct sum.
 #[divan::bench(args = LAYERS)]
 fn convolution(bencher: Bencher, (inputs, outputs, height, width): (usize, usize, usize, usize)) {
     let conv = Conv3x3::forward(isa(), &values(inputs * outputs * 9), &values(outputs), outputs, inputs);
-    let (x, mut y) = (values(inputs * height * width), values(outputs * height * width));
+    let (x, mut y) = (map(inputs * height * width), map(outputs * height * width));
     let scratch = Scratch::new(1);
     let count = (18 * inputs * outputs * height * width) as u64;
     bencher.counter(ItemsCount::new(count)).bench_local(|| {
@@ -166,7 +175,7 @@ fn convolution(bencher: Bencher, (inputs, outputs, height, width): (usize, usize
 #[divan::bench(args = LAYERS)]
 fn convolution_gradient(bencher: Bencher, (inputs, outputs, height, width): (usize, usize, usize, usize)) {
     let conv = Conv3x3::backward(isa(), &values(inputs * outputs * 9), outputs, inputs);
-    let (gradient, mut to) = (values(outputs * height * width), values(inputs * height * width));
+    let (gradient, mut to) = (map(outputs * height * width), map(inputs * height * width));
     let signs = vec![0x5a3c; inputs / 16 * height * width];
     let scratch = Scratch::new(1);
     let count = (18 * inputs * outputs * height * width) as u64;
@@ -180,7 +189,7 @@ fn convolution_gradient(bencher: Bencher, (inputs, outputs, height, width): (usi
 #[divan::bench(args = [16, 32, 64])]
 fn first_convolution(bencher: Bencher, channels: usize) {
     let conv = FirstConv::new(&values(channels * 27)[..channels * 27], &values(channels)[..channels], [0.5; 3]);
-    let (x, mut y) = (values(3 * 320 * 180), values(channels * 320 * 180));
+    let (x, mut y) = (values(3 * 320 * 180), map(channels * 320 * 180));
     let scratch = Scratch::new(1);
     bencher.bench_local(|| {
         let to = Activations { values: Some(&mut y), ..Activations::default() };
@@ -190,8 +199,8 @@ fn first_convolution(bencher: Bencher, channels: usize) {
 
 #[divan::bench(args = [16, 32, 64])]
 fn last_convolution(bencher: Bencher, channels: usize) {
-    let conv = LastConv::new(&values(channels * 27)[..channels * 27]);
-    let (gradient, mut to) = (values(channels * 320 * 180), values(3 * 320 * 180));
+    let conv = LastConv::new(isa(), &values(channels * 27)[..channels * 27]);
+    let (gradient, mut to) = (map(channels * 320 * 180), values(3 * 320 * 180));
     let scratch = Scratch::new(1);
     bencher.bench_local(|| conv.run(machine(&scratch), &gradient, (180, 320), &mut to));
 }
@@ -200,7 +209,7 @@ fn last_convolution(bencher: Bencher, channels: usize) {
 #[divan::bench(args = [(16, 180, 320), (32, 90, 160), (96, 45, 80), (128, 22, 40), (128, 11, 20)])]
 fn gram_cost_and_gradient(bencher: Bencher, (channels, height, width): (usize, usize, usize)) {
     let shape = FeatureShape::new(channels, height, width);
-    let (features, upstream, mut to) = (values(shape.len()), values(shape.len()), values(shape.len()));
+    let (features, upstream, mut to) = (map(shape.len()), map(shape.len()), map(shape.len()));
     let (gram, metric) = (values(channels * channels), values(channels * channels));
     let (gram, metric) = (View::new(channels, channels, &gram), View::new(channels, channels, &metric));
     let (mut tap, scratch) = (Tap::new(shape), Scratch::new(1));

@@ -44,10 +44,15 @@ impl FeatureShape {
         FeatureShape { channels: self.channels, height: self.height / 2, width: self.width / 2 }
     }
 
-    /// Where the 16 channels of block `block` of pixel (`y`, `x`) begin.
+    /// Pixels of all blocks.
+    pub const fn pixels(self) -> usize {
+        self.blocks() * self.area()
+    }
+
+    /// Which of them is pixel (`y`, `x`) of block `block`.
     #[inline(always)]
-    pub(super) const fn at(self, block: usize, y: usize, x: usize) -> usize {
-        ((block * self.height + y) * self.width + x) * LANES
+    pub(super) const fn pixel(self, block: usize, y: usize, x: usize) -> usize {
+        (block * self.height + y) * self.width + x
     }
 }
 
@@ -130,7 +135,7 @@ mod tests {
         let planar: Vec<f32> = (0..shape.len()).map(|k| k as f32).collect();
         let blocked = to_blocked(&planar, shape);
         // Channel 17, row 1, column 2.
-        assert_eq!(blocked[shape.at(1, 1, 2) + 1], planar[(17 * 3 + 1) * 5 + 2]);
+        assert_eq!(blocked[shape.pixel(1, 1, 2) * LANES + 1], planar[(17 * 3 + 1) * 5 + 2]);
         assert_eq!(to_planar(&blocked, shape), planar);
     }
 

@@ -12,6 +12,7 @@ use super::{
     conv_output::{Activations, Finish, Gradient},
     isa::{Isa, Kernel},
     lanes::{LANES, Lanes, Registers},
+    map,
     parallel::{Machine, Shared},
     product::{PairUp, Rounded, Single, floats, floats_of, product},
     winograd::{IN, OUT, POINTS, Patch, transform_filters, transform_input, transform_output},
@@ -87,7 +88,7 @@ impl Conv3x3 {
     /// If a buffer's length does not fit, or this is a backward convolution.
     pub fn run_forward(&self, machine: Machine<'_>, x: &[f32], (height, width): (usize, usize), to: Activations<'_>) {
         assert_eq!(self.bias.len(), self.outputs, "a forward convolution");
-        let finish = to.finish(FeatureShape::new(self.outputs, height, width), &self.bias);
+        let finish = to.finish(machine.isa, FeatureShape::new(self.outputs, height, width), &self.bias);
         self.run(machine, x, FeatureShape::new(self.inputs, height, width), &finish);
     }
 
@@ -102,13 +103,13 @@ impl Conv3x3 {
         (height, width): (usize, usize),
         to: Gradient<'_>,
     ) {
-        let finish = to.finish(FeatureShape::new(self.outputs, height, width));
+        let finish = to.finish(machine.isa, FeatureShape::new(self.outputs, height, width));
         self.run(machine, gradient, FeatureShape::new(self.inputs, height, width), &finish);
     }
 
     fn run<F: Finish>(&self, machine: Machine<'_>, x: &[f32], shape: FeatureShape, finish: &F) {
         assert_eq!(machine.isa, self.isa, "the set that the weights are for");
-        assert_eq!(x.len(), shape.len(), "input of {shape:?}");
+        assert_eq!(x.len(), map::len(machine.isa, shape), "input of {shape:?}");
         let patches = shape.height.div_ceil(OUT) * shape.width.div_ceil(OUT);
         let at_once = self.patches_at_once(patches, machine.threads.threads());
         let buffer = Buffer::new(self, at_once.next_multiple_of(2 * ROWS));
@@ -223,7 +224,7 @@ impl<F: Finish> Piece<'_, F> {
             unsafe {
                 let to = self.work.at((block * self.buffer.rows + row) * floats::<L>());
                 if inside {
-                    let corner = self.x.as_ptr().add(self.shape.at(block, top - 1, left - 1));
+                    let corner = self.x.as_ptr().add(self.shape.pixel(block, top - 1, left - 1) * floats::<L>());
                     transform_input::<L>(corner, width, to, self.buffer.input_step);
                     continue;
                 }
@@ -233,8 +234,9 @@ impl<F: Finish> Piece<'_, F> {
                         // Wrapping makes -1 a huge number: outside, like what is beyond the last row or column.
                         let (y_in, x_in) = ((top + y).wrapping_sub(1), (left + x).wrapping_sub(1));
                         if y_in < height && x_in < width {
-                            let pixel = L::load(self.x.as_ptr().add(self.shape.at(block, y_in, x_in)));
-                            pixel.store(pixels[y * IN + x].as_mut_ptr());
+                            let pixel = self.shape.pixel(block, y_in, x_in) * floats::<L>();
+                            let to = pixels.as_mut_ptr().cast::<f32>().add((y * IN + x) * floats::<L>());
+                            map::store(map::load::<L>(self.x.as_ptr().add(pixel)), to);
                         }
                     }
                 }

@@ -2,8 +2,11 @@
 
 use super::{
     blocked::FeatureShape,
+    isa::Isa,
     lanes::{LANES, Lanes},
+    map,
     parallel::Shared,
+    product::floats,
     winograd::{OUT, Patch},
 };
 
@@ -38,19 +41,19 @@ pub(super) trait Finish: Sync {
 impl<'a> Activations<'a> {
     /// # Panics
     /// If a buffer does not fit the shape of the convolution's output.
-    pub(super) fn check(&self, shape: FeatureShape) {
+    pub(super) fn check(&self, isa: Isa, shape: FeatureShape) {
         let check = |name, found: Option<usize>, expected| {
             assert!(found.is_none_or(|found| found == expected), "{name} of {shape:?}: {found:?} for {expected}");
         };
-        check("values", self.values.as_ref().map(|v| v.len()), shape.len());
-        check("signs", self.signs.as_ref().map(|v| v.len()), shape.len() / LANES);
-        check("pooled", self.pooled.as_ref().map(|v| v.len()), shape.halved().len());
+        check("values", self.values.as_ref().map(|v| v.len()), map::len(isa, shape));
+        check("signs", self.signs.as_ref().map(|v| v.len()), shape.pixels());
+        check("pooled", self.pooled.as_ref().map(|v| v.len()), map::len(isa, shape.halved()));
     }
 
     /// # Panics
     /// If a buffer does not fit the shape of the convolution's output.
-    pub(super) fn finish(self, shape: FeatureShape, bias: &'a [f32]) -> Activate<'a> {
-        self.check(shape);
+    pub(super) fn finish(self, isa: Isa, shape: FeatureShape, bias: &'a [f32]) -> Activate<'a> {
+        self.check(isa, shape);
         Activate {
             shape,
             bias,
@@ -84,12 +87,12 @@ impl Finish for Activate<'_> {
                         let value = (patch.get::<L>(y + dy, x + dx) + bias).max(L::zero());
                         sum = sum + value;
                         if top + y + dy < height && left + x + dx < width {
-                            let at = self.shape.at(block, top + y + dy, left + x + dx);
+                            let pixel = self.shape.pixel(block, top + y + dy, left + x + dx);
                             if let Some(values) = &self.values {
-                                value.store(values.at(at));
+                                map::store(value, values.at(pixel * floats::<L>()));
                             }
                             if let Some(signs) = &self.signs {
-                                *signs.at(at / LANES) = value.positive();
+                                *signs.at(pixel) = value.positive();
                             }
                         }
                     }
@@ -97,7 +100,7 @@ impl Finish for Activate<'_> {
                     let half = self.shape.halved();
                     let (y, x) = ((top + y) / 2, (left + x) / 2);
                     if y < half.height && x < half.width {
-                        (sum * L::splat(0.25)).store(pooled.at(half.at(block, y, x)));
+                        map::store(sum * L::splat(0.25), pooled.at(half.pixel(block, y, x) * floats::<L>()));
                     }
                 }
             }
@@ -110,14 +113,14 @@ impl<'a> Gradient<'a> {
     ///
     /// # Panics
     /// If a buffer does not fit.
-    pub(super) fn finish(self, shape: FeatureShape) -> Backpropagate<'a> {
+    pub(super) fn finish(self, isa: Isa, shape: FeatureShape) -> Backpropagate<'a> {
         let (height, width) = self.before_pool.unwrap_or((shape.height, shape.width));
         let target = FeatureShape { height, width, ..shape };
         if self.before_pool.is_some() {
             assert_eq!(target.halved(), shape, "the pooled size of {target:?}");
         }
-        assert_eq!(self.values.len(), target.len(), "gradient of {target:?}");
-        assert!(self.signs.is_none_or(|signs| signs.len() == target.len() / LANES), "signs of {target:?}");
+        assert_eq!(self.values.len(), map::len(isa, target), "gradient of {target:?}");
+        assert!(self.signs.is_none_or(|signs| signs.len() == target.pixels()), "signs of {target:?}");
         Backpropagate {
             shape,
             target,
@@ -141,14 +144,14 @@ pub(super) struct Backpropagate<'a> {
 impl Backpropagate<'_> {
     #[inline(always)]
     unsafe fn write<L: Lanes>(&self, block: usize, y: usize, x: usize, value: L) {
-        let at = self.target.at(block, y, x);
+        let pixel = self.target.pixel(block, y, x);
         // SAFETY: the caller gives a pixel inside the map, which is its own.
         unsafe {
             let value = match self.signs {
-                Some(signs) => value.keep(*signs.get_unchecked(at / LANES)),
+                Some(signs) => value.keep(*signs.get_unchecked(pixel)),
                 None => value,
             };
-            value.store(self.values.at(at));
+            map::store(value, self.values.at(pixel * floats::<L>()));
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     super::{
         blocked::{to_blocked, to_planar},
+        map::stored::{pack, unpack},
         parallel::Scratch,
         reference::{self, Random, relative, sets},
     },
@@ -27,17 +28,18 @@ fn forward_gives_values_signs_and_means() {
         let pooled_expected = reference::pool(&expected, shape);
         for (isa, tolerance) in sets(TOLERANCE) {
             let conv = Conv3x3::forward(isa, &weight, &bias, outputs, inputs);
-            let mut values = vec![f32::NAN; shape.len()];
-            let mut signs = vec![0; shape.len() / LANES];
-            let mut pooled = vec![f32::NAN; shape.halved().len()];
+            let mut values = vec![f32::NAN; map::len(isa, shape)];
+            let mut signs = vec![0; shape.pixels()];
+            let mut pooled = vec![f32::NAN; map::len(isa, shape.halved())];
             let to = Activations { values: Some(&mut values), signs: Some(&mut signs), pooled: Some(&mut pooled) };
             let scratch = Scratch::new(3);
             conv.run_forward(
                 Machine { isa, threads: &Scoped(3), scratch: &scratch },
-                &to_blocked(&x, shape_in),
+                &pack(isa, &to_blocked(&x, shape_in)),
                 (height, width),
                 to,
             );
+            let (values, pooled) = (unpack(isa, &values), unpack(isa, &pooled));
             assert!(relative(&to_planar(&values, shape), &expected) < tolerance, "{isa} values {shape:?}");
             assert!(
                 shape.halved().is_empty()
@@ -65,15 +67,16 @@ fn backward_is_the_transpose_masked() {
         let signs = reference::signs(&to_blocked(&layer, shape_in));
         for (isa, tolerance) in sets(TOLERANCE) {
             let conv = Conv3x3::backward(isa, &weight, outputs, inputs);
-            let mut values = vec![f32::NAN; shape_in.len()];
+            let mut values = vec![f32::NAN; map::len(isa, shape_in)];
             let to = Gradient { values: &mut values, signs: Some(&signs), before_pool: None };
             let scratch = Scratch::new(3);
             conv.run_backward(
                 Machine { isa, threads: &Scoped(2), scratch: &scratch },
-                &to_blocked(&gradient, shape),
+                &pack(isa, &to_blocked(&gradient, shape)),
                 (height, width),
                 to,
             );
+            let values = unpack(isa, &values);
             assert!(relative(&to_planar(&values, shape_in), &expected) < tolerance, "{isa} {shape:?}");
         }
     }
@@ -93,15 +96,16 @@ fn backward_through_a_pool_drops_odd_sides() {
         let signs = reference::signs(&to_blocked(&layer, before));
         for (isa, tolerance) in sets(TOLERANCE) {
             let conv = Conv3x3::backward(isa, &weight, outputs, inputs);
-            let mut values = vec![f32::NAN; before.len()];
+            let mut values = vec![f32::NAN; map::len(isa, before)];
             let to = Gradient { values: &mut values, signs: Some(&signs), before_pool: Some((height, width)) };
             let (scratch, size) = (Scratch::new(1), (shape.height, shape.width));
             conv.run_backward(
                 Machine { isa, threads: &Serial, scratch: &scratch },
-                &to_blocked(&gradient, shape),
+                &pack(isa, &to_blocked(&gradient, shape)),
                 size,
                 to,
             );
+            let values = unpack(isa, &values);
             assert!(relative(&to_planar(&values, before), &expected) < tolerance, "{isa} {before:?}");
         }
     }

@@ -8,7 +8,9 @@ use super::{
     conv_output::Activations,
     isa::Kernel,
     lanes::{LANES, Lanes, Registers},
+    map,
     parallel::{Machine, Shared},
+    product::floats,
 };
 
 /// Products of one output value: 3 colours by 3x3.
@@ -50,7 +52,7 @@ impl FirstConv {
     pub fn run(&self, machine: Machine<'_>, picture: &[f32], (height, width): (usize, usize), mut to: Activations<'_>) {
         assert_eq!(picture.len(), 3 * height * width);
         let shape = FeatureShape::new(self.outputs, height, width);
-        to.check(shape);
+        to.check(machine.isa, shape);
         let values = to.values.as_deref_mut().map(Shared::new);
         let signs = to.signs.as_deref_mut().map(Shared::new);
         let pooled = to.pooled.as_deref_mut().map(Shared::new);
@@ -185,12 +187,12 @@ impl Kernel for Write<'_> {
                     let from = if row == 0 { upper } else { lower };
                     for x in 0..width {
                         let value = L::load(from.add(x * LANES));
-                        let at = self.shape.at(block, self.top + row, x);
+                        let pixel = self.shape.pixel(block, self.top + row, x);
                         if let Some(values) = &self.values {
-                            value.store(values.at(at));
+                            map::store(value, values.at(pixel * floats::<L>()));
                         }
                         if let Some(signs) = &self.signs {
-                            *signs.at(at / LANES) = value.positive();
+                            *signs.at(pixel) = value.positive();
                         }
                     }
                 }
@@ -199,7 +201,8 @@ impl Kernel for Write<'_> {
                     let pair = |row: *const f32| (row.add(2 * x * LANES), row.add((2 * x + 1) * LANES));
                     let ((a, b), (c, d)) = (pair(upper), pair(lower));
                     let sum = (L::load(a) + L::load(b)) + (L::load(c) + L::load(d));
-                    (sum * L::splat(0.25)).store(pooled.at(half.at(block, self.top / 2, x)));
+                    let pixel = half.pixel(block, self.top / 2, x);
+                    map::store(sum * L::splat(0.25), pooled.at(pixel * floats::<L>()));
                 }
             }
         }
@@ -211,9 +214,9 @@ mod tests {
     use super::{
         super::{
             blocked::to_planar,
-            isa::Isa,
+            map::stored::unpack,
             parallel::Scratch,
-            reference::{self, Random, relative},
+            reference::{self, Random, relative, sets},
         },
         *,
     };
@@ -231,14 +234,15 @@ mod tests {
             let expected = reference::conv_relu(&centred, &weight, &bias, FeatureShape::new(3, height, width), outputs);
             let means = reference::pool(&expected, shape);
             let conv = FirstConv::new(&weight, &bias, mean);
-            for isa in Isa::available() {
-                let (mut values, mut signs) = (vec![f32::NAN; shape.len()], vec![0; shape.len() / LANES]);
-                let mut pooled = vec![f32::NAN; shape.halved().len()];
+            for (isa, tolerance) in sets(1e-6) {
+                let (mut values, mut signs) = (vec![f32::NAN; map::len(isa, shape)], vec![0; shape.pixels()]);
+                let mut pooled = vec![f32::NAN; map::len(isa, shape.halved())];
                 let to = Activations { values: Some(&mut values), signs: Some(&mut signs), pooled: Some(&mut pooled) };
                 let machine = Machine { isa, threads: &Scoped(2), scratch: &Scratch::new(2) };
                 conv.run(machine, &picture, (height, width), to);
-                assert!(relative(&to_planar(&values, shape), &expected) < 1e-6, "{isa} {shape:?}");
-                assert!(relative(&to_planar(&pooled, shape.halved()), &means) < 1e-6, "{isa} {shape:?}");
+                let (values, pooled) = (unpack(isa, &values), unpack(isa, &pooled));
+                assert!(relative(&to_planar(&values, shape), &expected) < tolerance, "{isa} {shape:?}");
+                assert!(relative(&to_planar(&pooled, shape.halved()), &means) < tolerance, "{isa} {shape:?}");
                 assert_eq!(signs, reference::signs(&values));
             }
         }

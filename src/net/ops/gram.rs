@@ -3,7 +3,7 @@
 //! Only blocks on and above the diagonal are computed, and of those on it three quarters. Pixels are taken a cache-full at
 //! a time, so that a map is read from memory once however many channels it has. Sums run in `f32` over a few hundred pixels and in `f64` beyond: the
 //! cost is a difference of Grams, and must not drown in rounding where the two are close. Where the set rounds, pixels are multiplied in
-//! pairs, which are put together a cache-full at a time too.
+//! pairs, whose values are put side by side a cache-full at a time too.
 
 use std::ops::Range;
 
@@ -11,9 +11,10 @@ use super::{
     blocked::FeatureShape,
     isa::Kernel,
     lanes::{LANES, Lanes, Registers, Vector},
+    map,
     matrix::{Matrix, View, at},
     parallel::{Machine, Shared},
-    product::{Rounded, Single, Storage, is_wide},
+    product::{Rounded, Single, Storage},
 };
 use crate::threads::share;
 
@@ -41,12 +42,13 @@ impl GramSums {
         target: View<'_>,
         to: &mut Matrix,
     ) {
-        assert_eq!((features.len(), target.rows(), to.view().rows()), (shape.len(), shape.channels, shape.channels));
+        let expected = (map::len(machine.isa, shape), shape.channels, shape.channels);
+        assert_eq!((features.len(), target.rows(), to.view().rows()), expected);
         let (pieces, size) = (machine.threads.threads(), upper(shape.blocks()) * BLOCK);
         self.0.clear();
         self.0.resize(pieces * size, 0.0);
         let sums = Shared::new(&mut self.0);
-        let rounds = machine.isa.rounds() && is_wide(shape.channels);
+        let rounds = machine.isa.rounds();
         machine.threads.run(pieces, &|piece| {
             let pixels = share(shape.area(), piece, pieces);
             let mut work = machine.scratch.take(if rounds { PIXELS / 2 * shape.channels } else { 0 });
@@ -107,7 +109,7 @@ impl Kernel for Sum<'_> {
             let count = (self.pixels.end - start).min(PIXELS);
             // SAFETY: pixels are inside the map, pairs inside their buffer.
             unsafe {
-                if L::ROUNDS && is_wide(self.shape.channels) {
+                if L::ROUNDS {
                     self.pair_up::<L>(start, count);
                     let from = self.pairs.at(0);
                     self.add::<L, Rounded>(from, PIXELS / 2 * LANES, count.div_ceil(2));
@@ -128,14 +130,14 @@ impl Sum<'_> {
         for block in 0..self.shape.blocks() {
             // SAFETY: the caller's promise.
             unsafe {
-                let from = self.features.as_ptr().add((block * self.shape.area() + start) * LANES);
+                let from = self.features.as_ptr().add((block * self.shape.area() + start) * Rounded::WIDTH);
                 let to = self.pairs.at(block * PIXELS / 2 * LANES);
                 for pair in 0..count / 2 {
-                    let pixel = from.add(2 * pair * LANES);
-                    L::load(pixel).pair(L::load(pixel.add(LANES))).store(to.add(pair * LANES));
+                    L::load_pair(from.add(2 * pair * Rounded::WIDTH).cast()).store(to.add(pair * LANES));
                 }
                 if count % 2 == 1 {
-                    L::load(from.add((count - 1) * LANES)).pair(L::zero()).store(to.add(count / 2 * LANES));
+                    let last = map::load::<L>(from.add((count - 1) * Rounded::WIDTH));
+                    last.pair(L::zero()).store(to.add(count / 2 * LANES));
                 }
             }
         }
@@ -302,6 +304,7 @@ mod tests {
     use super::{
         super::{
             blocked::to_blocked,
+            map::stored::pack,
             matrix::to_column_blocks,
             parallel::Scratch,
             reference::{Random, relative, sets},
@@ -333,7 +336,7 @@ mod tests {
             for (isa, tolerance) in sets(1e-6) {
                 let mut found = Matrix::zeros(channels, channels);
                 let machine = Machine { isa, threads: &Scoped(3), scratch: &Scratch::new(1) };
-                GramSums::default().difference(machine, &blocked, shape, target, &mut found);
+                GramSums::default().difference(machine, &pack(isa, &blocked), shape, target, &mut found);
                 let by_row: Vec<f32> =
                     (0..channels * channels).map(|k| found.view().value(k / channels, k % channels)).collect();
                 assert!(relative(&by_row, &expected) < tolerance, "{isa} {shape:?}");

@@ -59,7 +59,7 @@ impl Isa {
         None
     }
 
-    /// Whether products round their factors to bfloat16.
+    /// Whether products round their factors to bfloat16, and maps are stored so ([`super::map`]).
     pub fn rounds(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         return self.0 == Set::Avx512Bf16;
@@ -194,6 +194,16 @@ mod tests {
                 let mut rounded = [0; LANES];
                 (a * L::splat(1.01)).store_rounded(rounded.as_mut_ptr());
                 out.extend(rounded.map(f32::from));
+                let mut two = [0; 2 * LANES];
+                a.store_rounded(two.as_mut_ptr());
+                b.store_rounded(two[LANES..].as_mut_ptr());
+                let mut again = [[0.0; LANES]; 2];
+                L::load_rounded(two.as_ptr()).store(again[0].as_mut_ptr());
+                L::load_pair(two.as_ptr()).mul_add_pairs(a.pair(b), L::zero()).store(again[1].as_mut_ptr());
+                out.extend(again.as_flattened());
+                let mut halves = [0.0; 8];
+                L::store_half_sums([a, b, a + b, a - b], halves.as_mut_ptr());
+                out.extend(halves);
                 (out, a.positive(), b.sum())
             }
         }

@@ -64,6 +64,16 @@ pub trait Vector: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = 
         unsafe { portable::store_rounded(self, to) }
     }
 
+    /// Reads what [`Vector::store_rounded`] has written.
+    ///
+    /// # Safety
+    /// The CPU has the instruction set; [`Self::LEN`] values can be read at `from` (any alignment).
+    #[inline(always)]
+    unsafe fn load_rounded(from: *const u16) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { portable::load_rounded(from) }
+    }
+
     /// # Safety
     /// The CPU has the instruction set.
     #[inline(always)]
@@ -76,8 +86,8 @@ pub trait Vector: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = 
 pub trait Lanes: Vector {
     const REGISTERS: Registers;
 
-    /// Whether products are to round their factors to bfloat16, two of which then share a lane ([`Lanes::pair`]): the CPU multiplies twice
-    /// as many of them at a time. Sums stay `f32`.
+    /// Whether maps are stored as bfloat16 ([`super::map`]) and products round their factors to it, two of which then share a lane
+    /// ([`Lanes::pair`]): the CPU multiplies twice as many of them at a time. Sums stay `f32`.
     const ROUNDS: bool = false;
 
     /// One register, 16 lanes or a divisor of it: for what keeps a dozen values at once, which a set without registers of
@@ -100,6 +110,26 @@ pub trait Lanes: Vector {
     #[inline(always)]
     fn pair(self, other: Self) -> Self {
         portable::pair(self, other)
+    }
+
+    /// [`Lanes::pair`] of two pixels, which lie one after the other as [`Vector::store_rounded`] has written them.
+    ///
+    /// # Safety
+    /// The CPU has the instruction set; 32 values can be read at `from` (any alignment).
+    #[inline(always)]
+    unsafe fn load_pair(from: *const u16) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { Self::load_rounded(from).pair(Self::load_rounded(from.add(LANES))) }
+    }
+
+    /// Writes the sums of the lower and of the upper eight lanes of four vectors, one after the other.
+    ///
+    /// # Safety
+    /// Eight floats can be written at `to` (any alignment).
+    #[inline(always)]
+    unsafe fn store_half_sums(four: [Self; 4], to: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe { portable::store_half_sums(four, to) }
     }
 
     /// The products of both values of each lane's pairs, added to `addend`.
@@ -135,6 +165,36 @@ pub(super) mod portable {
         }
     }
 
+    /// # Safety
+    /// As [`Vector::load_rounded`].
+    pub unsafe fn load_rounded<V: Vector>(from: *const u16) -> V {
+        let mut values = [0.0; LANES];
+        for (lane, value) in values[..V::LEN].iter_mut().enumerate() {
+            // SAFETY: the caller's promise.
+            *value = f32::from_bits(u32::from(unsafe { from.add(lane).read_unaligned() }) << 16);
+        }
+        // SAFETY: a vector is no longer than the array.
+        unsafe { V::load(values.as_ptr()) }
+    }
+
+    /// # Safety
+    /// As [`Lanes::store_half_sums`].
+    pub unsafe fn store_half_sums<L: Lanes>(four: [L; 4], to: *mut f32) {
+        for (k, vector) in four.into_iter().enumerate() {
+            let lanes = lanes(vector);
+            let (lower, upper) = lanes.split_at(LANES / 2);
+            for (half, lanes) in [lower, upper].into_iter().enumerate() {
+                // SAFETY: the caller's promise.
+                unsafe { to.add(2 * k + half).write_unaligned(lanes.iter().sum()) }
+            }
+        }
+    }
+
+    /// The two bfloat16 in a float's bits, the one in the lower half first.
+    pub fn apart(pair: f32) -> [f32; 2] {
+        [pair.to_bits() << 16, pair.to_bits() & 0xFFFF_0000].map(f32::from_bits)
+    }
+
     pub fn pair<L: Lanes>(low: L, high: L) -> L {
         let (mut low, high) = (lanes(low), lanes(high));
         for (low, high) in low.iter_mut().zip(high) {
@@ -145,7 +205,6 @@ pub(super) mod portable {
     }
 
     pub fn mul_add_pairs<L: Lanes>(one: L, other: L, addend: L) -> L {
-        let apart = |pair: f32| [pair.to_bits() << 16, pair.to_bits() & 0xFFFF_0000].map(f32::from_bits);
         let mut sums = lanes(addend);
         for (sum, (one, other)) in sums.iter_mut().zip(lanes(one).into_iter().zip(lanes(other))) {
             let ([a, b], [c, d]) = (apart(one), apart(other));

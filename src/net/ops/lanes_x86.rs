@@ -66,6 +66,30 @@ operator!(Mul, mul, _mm512_mul_ps, _mm256_mul_ps);
 // SAFETY of all unsafe blocks below: constructors are called only where the CPU has the set (their contract), and a
 // value is proof that a constructor was called. Pointers are the caller's promise.
 
+impl<const ROUNDS: bool> Avx512<ROUNDS> {
+    /// The sums of each four lanes of four vectors: `[a, b, c, d]` of the first four, and so on.
+    #[inline(always)]
+    unsafe fn quarter_sums([a, b, c, d]: [Self; 4]) -> __m512 {
+        // Lanes of all four come together in groups of four.
+        unsafe {
+            let ab = _mm512_add_ps(_mm512_unpacklo_ps(a.0, b.0), _mm512_unpackhi_ps(a.0, b.0));
+            let cd = _mm512_add_ps(_mm512_unpacklo_ps(c.0, d.0), _mm512_unpackhi_ps(c.0, d.0));
+            let (ab, cd) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+            let low = _mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd));
+            _mm512_add_ps(low, _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd)))
+        }
+    }
+
+    /// 32 bfloat16, of which the first 16 belong in the lower halves of the lanes and the others in the upper ones.
+    #[inline(always)]
+    unsafe fn in_turn(one_after_the_other: __m512i) -> Self {
+        unsafe {
+            let in_turn = mem::transmute::<[u16; 32], __m512i>(IN_TURN);
+            Avx512(_mm512_castsi512_ps(_mm512_permutexvar_epi16(in_turn, one_after_the_other)))
+        }
+    }
+}
+
 impl<const ROUNDS: bool> Vector for Avx512<ROUNDS> {
     const LEN: usize = LANES;
 
@@ -90,14 +114,9 @@ impl<const ROUNDS: bool> Vector for Avx512<ROUNDS> {
         unsafe { _mm512_reduce_add_ps(self.0) }
     }
     #[inline(always)]
-    unsafe fn store_sums([a, b, c, d]: [Self; 4], to: *mut f32) {
-        // As below, in twice as many groups.
+    unsafe fn store_sums(four: [Self; 4], to: *mut f32) {
         unsafe {
-            let ab = _mm512_add_ps(_mm512_unpacklo_ps(a.0, b.0), _mm512_unpackhi_ps(a.0, b.0));
-            let cd = _mm512_add_ps(_mm512_unpacklo_ps(c.0, d.0), _mm512_unpackhi_ps(c.0, d.0));
-            let (ab, cd) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
-            let low = _mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd));
-            let all = _mm512_add_ps(low, _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd)));
+            let all = Self::quarter_sums(four);
             let upper =
                 _mm512_castpd_ps(_mm512_shuffle_f64x2::<0b11_10_11_10>(_mm512_castps_pd(all), _mm512_castps_pd(all)));
             let half = _mm512_castps512_ps256(_mm512_add_ps(all, upper));
@@ -112,6 +131,13 @@ impl<const ROUNDS: bool> Vector for Avx512<ROUNDS> {
                 true => to.cast::<__m256bh>().write_unaligned(_mm512_cvtneps_pbh(self.0)),
                 false => portable::store_rounded(self, to),
             }
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_rounded(from: *const u16) -> Self {
+        unsafe {
+            let bits = _mm512_cvtepu16_epi32(from.cast::<__m256i>().read_unaligned());
+            Avx512(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits)))
         }
     }
 }
@@ -140,10 +166,25 @@ impl<const ROUNDS: bool> Lanes for Avx512<ROUNDS> {
             return portable::pair(self, other);
         }
         // SAFETY: a `__m512bh` is 32 integers of 16 bits; the CPU has AVX512-BF16 and AVX512-BW.
+        unsafe { Self::in_turn(mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(other.0, self.0))) }
+    }
+    #[inline(always)]
+    unsafe fn load_pair(from: *const u16) -> Self {
+        match ROUNDS {
+            // SAFETY: the CPU has AVX512-BW.
+            true => unsafe { Self::in_turn(from.cast::<__m512i>().read_unaligned()) },
+            false => unsafe { Self::load_rounded(from).pair(Self::load_rounded(from.add(LANES))) },
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_half_sums(four: [Self; 4], to: *mut f32) {
         unsafe {
-            let one_after_the_other = mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(other.0, self.0));
-            let in_turn = mem::transmute::<[u16; 32], __m512i>(IN_TURN);
-            Avx512(_mm512_castsi512_ps(_mm512_permutexvar_epi16(in_turn, one_after_the_other)))
+            let all = Self::quarter_sums(four);
+            let (lower, upper) = (_mm512_castps512_ps256(all), _mm512_extractf32x8_ps::<1>(all));
+            let half = |sums: __m256| _mm_add_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps::<1>(sums));
+            let (lower, upper) = (half(lower), half(upper));
+            _mm_storeu_ps(to, _mm_unpacklo_ps(lower, upper));
+            _mm_storeu_ps(to.add(4), _mm_unpackhi_ps(lower, upper));
         }
     }
     #[inline(always)]

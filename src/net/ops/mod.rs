@@ -9,6 +9,7 @@
 //! | style and content, values and gradient | [`Tap`] | upper blocks of the Gram matrix; at the first layer the gradient goes on to the picture in strips of rows, which stay in cache |
 //! | gradient of the picture | [`LastConv`] | direct |
 //!
+//! Maps lie as [`map`] says: floats, or bfloat16 where the set rounds.
 //! Sizes are any (odd ones too), channels multiples of 16. The signs of a ReLU are kept as one bit a value (`u16` for a
 //! block of 16 channels), which is all that the backward pass needs of a layer without a cost.
 
@@ -27,6 +28,7 @@ mod lanes_neon;
 #[cfg(target_arch = "x86_64")]
 mod lanes_x86;
 mod last_conv;
+mod map;
 mod matrix;
 mod parallel;
 mod product;
@@ -43,6 +45,8 @@ pub use first_conv::FirstConv;
 pub use isa::Isa;
 pub use lanes::LANES;
 pub use last_conv::LastConv;
+pub use map::energy;
 pub use matrix::{View, to_column_blocks};
 pub use parallel::{Machine, Scratch};
+pub use product::floats_of;
 pub use tap::{Factors, StyleTarget, Tap, Terms, Upstream, Values};

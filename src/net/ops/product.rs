@@ -53,12 +53,6 @@ pub fn floats_of(isa: Isa) -> usize {
     if isa.rounds() { Rounded::WIDTH } else { Single::WIDTH }
 }
 
-/// Whether rounding a map of so many channels is worth it where it has to be read for nothing else: a product with so few is done
-/// before the memory has brought the next values.
-pub const fn is_wide(channels: usize) -> bool {
-    channels > 32
-}
-
 /// `ROWS` x `COLUMNS` blocks of 16 results, starting from `start`.
 ///
 /// # Safety

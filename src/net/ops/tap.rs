@@ -19,10 +19,11 @@ use super::{
     gram::GramSums,
     lanes::LANES,
     last_conv::LastConv,
+    map,
     matrix::{Matrix, View},
     parallel::{Machine, Shared},
-    product::{PairUp, is_wide},
-    tap_gradient::{Part, Sources, rounded_row},
+    product::PairUp,
+    tap_gradient::{Part, Sources},
 };
 
 /// Rows of a strip whose gradient is passed on while it is in the cache.
@@ -107,14 +108,13 @@ impl Tap {
         gradient: &mut [f32],
     ) -> Values {
         let shape = self.shape;
-        assert_eq!(gradient.len(), shape.len());
+        assert_eq!(gradient.len(), map::len(machine.isa, shape));
         let (style, row) = self.measure(machine, activations, upstream, terms);
         let to = Part { values: Shared::new(gradient), shape, first: 0 };
         let (distances, slope) = (Shared::new(&mut self.content), (&self.slope, &self.slope_pairs));
         machine.threads.run(shape.height, &|y| {
-            let mut work = machine.scratch.take(rounded_row(machine.isa, shape));
             // SAFETY: the buffers fit the shape; row y and its distance belong to this piece alone.
-            unsafe { *distances.at(y) = machine.isa.run(row.at(slope, y, Shared::new(&mut work), to)) };
+            unsafe { *distances.at(y) = machine.isa.run(row.at(slope, y, to)) };
         });
         Values { style, content: self.content_value(terms) }
     }
@@ -143,14 +143,12 @@ impl Tap {
             // The convolution sees one row more on either side, which the neighbouring strips compute again.
             let seen = rows.start.saturating_sub(1)..(rows.end + 1).min(shape.height);
             let strip = FeatureShape { height: seen.len(), ..shape };
-            let mut work = machine.scratch.take(strip.len() + rounded_row(machine.isa, shape));
-            let (work, rounded) = work.split_at_mut(strip.len());
-            let (rounded, to) =
-                (Shared::new(rounded), Part { values: Shared::new(work), shape: strip, first: seen.start });
+            let mut work = machine.scratch.take(map::len(machine.isa, strip));
+            let to = Part { values: Shared::new(&mut work), shape: strip, first: seen.start };
             for y in seen.clone() {
                 // SAFETY: the buffers fit their shapes; the strip's own rows and their distances belong to this piece alone.
                 unsafe {
-                    let distance = machine.isa.run(row.at(slope, y, rounded, to));
+                    let distance = machine.isa.run(row.at(slope, y, to));
                     if rows.contains(&y) {
                         *distances.at(y) = distance;
                     }
@@ -158,7 +156,7 @@ impl Tap {
             }
             for y in rows {
                 // SAFETY: as above; the strip holds the row's neighbours or ends where the picture does.
-                unsafe { last.row(machine.isa, work, strip, y - seen.start, picture, (shape.height, y)) }
+                unsafe { last.row(machine.isa, &work, strip, y - seen.start, picture, (shape.height, y)) }
             }
         });
         Values { style, content: self.content_value(terms) }
@@ -177,13 +175,13 @@ impl Tap {
         terms: Terms<'a>,
     ) -> (f64, Sources<'a>) {
         let shape = self.shape;
-        assert_eq!(activations.len(), shape.len());
-        let fits = match upstream {
+        let fits = |map: &[f32], shape: FeatureShape| map.len() == map::len(machine.isa, shape);
+        assert!(fits(activations, shape) && terms.content.is_none_or(|(target, _)| fits(target, shape)));
+        assert!(match upstream {
             Upstream::None => true,
-            Upstream::Full(values) => values.len() == shape.len(),
-            Upstream::Pooled(values) => values.len() == shape.halved().len(),
-        };
-        assert!(fits && terms.content.is_none_or(|(target, _)| target.len() == shape.len()));
+            Upstream::Full(values) => fits(values, shape),
+            Upstream::Pooled(values) => fits(values, shape.halved()),
+        });
         let style = terms.style.map_or(0.0, |(target, factors)| self.compare(machine, activations, target, factors));
         self.content.resize(shape.height, 0.0);
         let content = terms.content.map(|(target, factors)| (target, 2.0 * factors.scale * factors.weight));
@@ -212,7 +210,7 @@ impl Tap {
                 slope[lane] *= factor;
             }
         }
-        if machine.isa.rounds() && is_wide(shape.channels) {
+        if machine.isa.rounds() {
             slope_pairs.grow(slope.view().values().len() / 2);
             // SAFETY: the kernel reads and writes inside its slices.
             unsafe { machine.isa.run(PairUp { from: slope.view().values(), to: slope_pairs }) };

@@ -2,18 +2,14 @@
 
 use super::{
     blocked::{Aligned, FeatureShape},
-    isa::{Isa, Kernel},
+    isa::Kernel,
     lanes::{LANES, Lanes, Registers},
+    map,
     matrix::Matrix,
     parallel::Shared,
-    product::{Rounded, Single, Storage, is_wide, product},
+    product::{Rounded, Single, Storage, floats, product},
     tap::Upstream,
 };
-
-/// Floats that a row of all channels takes as bfloat16, where the set rounds.
-pub(super) fn rounded_row(isa: Isa, shape: FeatureShape) -> usize {
-    if isa.rounds() && is_wide(shape.channels) { shape.width * shape.blocks() * Rounded::WIDTH } else { 0 }
-}
 
 /// What the gradient is made of.
 #[derive(Clone, Copy)]
@@ -35,10 +31,10 @@ pub(super) struct Part<'a> {
 }
 
 impl<'a> Sources<'a> {
-    /// What makes the gradient of row `y`; `rounded` has room for [`rounded_row`].
-    pub fn at(self, slope: (&'a Matrix, &'a Aligned), y: usize, rounded: Shared<'a, f32>, to: Part<'a>) -> Row<'a> {
+    /// What makes the gradient of row `y`.
+    pub fn at(self, slope: (&'a Matrix, &'a Aligned), y: usize, to: Part<'a>) -> Row<'a> {
         let slope = self.has_slope.then(|| Slope { single: slope.0.view().values(), pairs: slope.1 });
-        Row { sources: self, slope, y, rounded, to }
+        Row { sources: self, slope, y, to }
     }
 }
 
@@ -55,8 +51,6 @@ pub(super) struct Row<'a> {
     sources: Sources<'a>,
     slope: Option<Slope<'a>>,
     y: usize,
-    /// `[block][x][8]`, the row as bfloat16 where the set rounds.
-    rounded: Shared<'a, f32>,
     to: Part<'a>,
 }
 
@@ -65,35 +59,17 @@ impl Kernel for Row<'_> {
 
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) -> f64 {
-        // SAFETY: the row is inside the map, and the buffer has room for it where it is rounded.
+        // SAFETY: the row is inside the map.
         unsafe {
-            if L::ROUNDS && is_wide(self.sources.shape.channels) && self.slope.is_some() {
-                self.round::<L>();
-                self.all::<L, Rounded>()
-            } else {
-                self.all::<L, Single>()
+            match L::ROUNDS {
+                true => self.all::<L, Rounded>(),
+                false => self.all::<L, Single>(),
             }
         }
     }
 }
 
 impl Row<'_> {
-    /// The row as bfloat16.
-    #[inline(always)]
-    unsafe fn round<L: Lanes>(&self) {
-        let Sources { shape, activations, .. } = self.sources;
-        for block in 0..shape.blocks() {
-            // SAFETY: the caller's promise.
-            unsafe {
-                let from = activations.as_ptr().add(shape.at(block, self.y, 0));
-                let to = self.rounded.at(block * shape.width * Rounded::WIDTH);
-                for x in 0..shape.width {
-                    L::load(from.add(x * LANES)).store_rounded(to.add(x * Rounded::WIDTH).cast());
-                }
-            }
-        }
-    }
-
     /// All blocks of all pixels; returns their squared content distance.
     #[inline(always)]
     unsafe fn all<L: Lanes, S: Storage>(&self) -> f64 {
@@ -157,29 +133,26 @@ impl Row<'_> {
                 }
             }
             if let Some(slope) = self.slope {
-                let (left, step, slope) = match S::WIDTH {
-                    LANES => (activations.as_ptr().add(shape.at(0, self.y, 0)), shape.area(), slope.single),
-                    _ => (self.rounded.at(0).cast_const(), shape.width, slope.pairs),
-                };
+                let left = activations.as_ptr().add(shape.pixel(0, self.y, x) * S::WIDTH);
+                let slope = if L::ROUNDS { slope.pairs } else { slope.single };
                 let mut right = [slope.as_ptr(); COLUMNS];
                 for (column, right) in right.iter_mut().enumerate() {
                     *right = right.add((block + column) * shape.blocks() * S::WIDTH * LANES);
                 }
-                let left = left.add(x * S::WIDTH);
-                sums = product::<L, S, COUNT, COLUMNS>(left, step * S::WIDTH, shape.blocks(), right, sums);
+                sums = product::<L, S, COUNT, COLUMNS>(left, shape.area() * S::WIDTH, shape.blocks(), right, sums);
             }
             for column in 0..COLUMNS {
-                let at = shape.at(block + column, self.y, x);
-                let out = self.to.shape.at(block + column, self.y - self.to.first, x);
+                let at = shape.pixel(block + column, self.y, x) * S::WIDTH;
+                let out = self.to.shape.pixel(block + column, self.y - self.to.first, x) * S::WIDTH;
                 for pixel in 0..COUNT {
-                    let activation = L::load(activations.as_ptr().add(at + pixel * LANES));
+                    let activation = map::load::<L>(activations.as_ptr().add(at + pixel * S::WIDTH));
                     let mut sum = sums[pixel][column];
                     if let Some((target, factor)) = content {
-                        let difference = activation - L::load(target.as_ptr().add(at + pixel * LANES));
+                        let difference = activation - map::load::<L>(target.as_ptr().add(at + pixel * S::WIDTH));
                         sum = difference.mul_add(L::splat(factor), sum);
                         squares = difference.mul_add(difference, squares);
                     }
-                    sum.keep(activation.positive()).store(self.to.values.at(out + pixel * LANES));
+                    map::store(sum.keep(activation.positive()), self.to.values.at(out + pixel * S::WIDTH));
                 }
             }
             squares
@@ -193,13 +166,16 @@ impl Row<'_> {
         unsafe {
             match self.sources.upstream {
                 Upstream::None => L::zero(),
-                Upstream::Full(values) => L::load(values.as_ptr().add(self.sources.shape.at(block, self.y, x))),
+                Upstream::Full(values) => {
+                    map::load(values.as_ptr().add(self.sources.shape.pixel(block, self.y, x) * floats::<L>()))
+                }
                 Upstream::Pooled(values) => {
                     let half = self.sources.shape.halved();
                     if self.y / 2 >= half.height || x / 2 >= half.width {
                         return L::zero();
                     }
-                    L::load(values.as_ptr().add(half.at(block, self.y / 2, x / 2))) * L::splat(0.25)
+                    let pixel = half.pixel(block, self.y / 2, x / 2);
+                    map::load::<L>(values.as_ptr().add(pixel * floats::<L>())) * L::splat(0.25)
                 }
             }
         }

@@ -3,6 +3,7 @@
 use super::{
     super::{
         blocked::{to_blocked, to_planar},
+        map::stored::{pack, unpack},
         matrix::to_column_blocks,
         parallel::Scratch,
         reference::{Random, relative, sets, unpool_masked},
@@ -91,25 +92,27 @@ fn check(case: &Case) {
     let metric = to_column_blocks(c, c, &metric.iter().map(|&m| m as f32).collect::<Vec<_>>());
     let target = StyleTarget { gram: View::new(c, c, &gram), metric: case.rank.map(|_| View::new(c, c, &metric)) };
     let (p, full, pooled) = (to_blocked(&p, shape), to_blocked(&full, shape), to_blocked(&pooled, shape.halved()));
-    let upstream = [Upstream::None, Upstream::Full(&full), Upstream::Pooled(&pooled)][case.upstream];
-    let terms =
-        Terms { style: case.style.then_some((target, STYLE)), content: case.content.then_some((&p[..], CONTENT)) };
     for (isa, tolerance) in sets(2e-6) {
+        let [f, p, full, pooled] = [&to_blocked(&f, shape), &p, &full, &pooled].map(|map| pack(isa, map));
+        let upstream = [Upstream::None, Upstream::Full(&full), Upstream::Pooled(&pooled)][case.upstream];
+        let terms =
+            Terms { style: case.style.then_some((target, STYLE)), content: case.content.then_some((&p[..], CONTENT)) };
         let machine = Machine { isa, threads: &Scoped(2), scratch: &Scratch::new(1) };
         let mut tap = Tap::new(shape);
-        let mut gradient = vec![f32::NAN; shape.len()];
+        let mut gradient = vec![f32::NAN; map::len(isa, shape)];
         for _ in 0..2 {
             // The second run must find nothing left over from the first.
-            let found = tap.run(machine, &to_blocked(&f, shape), upstream, terms, &mut gradient);
+            let found = tap.run(machine, &f, upstream, terms, &mut gradient);
             assert!((found.style - values.style).abs() <= tolerance * values.style, "{isa} {found:?} {values:?}");
             assert!((found.content - values.content).abs() <= tolerance * values.content, "{isa} {found:?} {values:?}");
-            assert!(relative(&to_planar(&gradient, shape), &expected) < tolerance, "{isa} {shape:?}");
+            let gradient = to_planar(&unpack(isa, &gradient), shape);
+            assert!(relative(&gradient, &expected) < tolerance, "{isa} {shape:?}");
         }
-        let last = LastConv::new(&random.normal(27 * c));
+        let last = LastConv::new(isa, &random.normal(27 * c));
         let (mut one, mut other) = (vec![f32::NAN; 3 * area], vec![f32::NAN; 3 * area]);
         last.run(machine, &gradient, (shape.height, shape.width), &mut one);
-        let values = tap.run(machine, &to_blocked(&f, shape), upstream, terms, &mut gradient);
-        let found = tap.run_to_picture(machine, &to_blocked(&f, shape), upstream, terms, &last, &mut other);
+        let values = tap.run(machine, &f, upstream, terms, &mut gradient);
+        let found = tap.run_to_picture(machine, &f, upstream, terms, &last, &mut other);
         assert_eq!((found, other), (values, one), "{isa} {shape:?}: strips make no difference");
     }
 }

@@ -10,7 +10,10 @@
 
 use std::mem::MaybeUninit;
 
-use super::lanes::{LANES, Lanes, Vector};
+use super::{
+    lanes::{LANES, Lanes, Vector},
+    product::floats,
+};
 
 /// Side of an output patch.
 pub const OUT: usize = 4;
@@ -122,7 +125,27 @@ unsafe fn six<V: Vector>(from: *const f32, step: usize) -> [V; IN] {
     }
 }
 
-/// `B^T d B` of a 6x6 patch of pixels of 16 channels, its rows `width` pixels apart; point (u, v) is stored at
+/// The same of pixels, `step` pixels apart, their lanes from `part` on.
+///
+/// # Safety
+/// They can be read at `from`.
+#[inline(always)]
+unsafe fn six_pixels<L: Lanes>(from: *const f32, step: usize, part: usize) -> [L::Register; IN] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if !L::ROUNDS {
+            return six(from.add(part), step * LANES);
+        }
+        let from = from.cast::<u16>().add(part);
+        let mut pixels = [L::Register::zero(); IN];
+        for k in 0..IN {
+            pixels[k] = L::Register::load_rounded(from.add(k * step * LANES));
+        }
+        pixels
+    }
+}
+
+/// `B^T d B` of a 6x6 patch of pixels of a map, 16 channels, its rows `width` pixels apart; point (u, v) is stored at
 /// `to + (6 u + v) * step`, as bfloat16 where `L` rounds. Register by register: six values and what is made of them fit the narrowest set.
 ///
 /// # Safety
@@ -134,7 +157,7 @@ pub unsafe fn transform_input<L: Lanes>(patch: *const f32, width: usize, to: *mu
         // SAFETY: the caller's promise; the second pass reads what the first has written.
         unsafe {
             for x in 0..IN {
-                let column = input_column(six::<L::Register>(patch.add(x * LANES + part), width * LANES));
+                let column = input_column(six_pixels::<L>(patch.add(x * floats::<L>()), width, part));
                 for u in 0..IN {
                     column[u].store(half[u][x].as_mut_ptr().cast());
                 }
