@@ -112,7 +112,7 @@ fn precisions(runtime: &Runtime) -> Vec<(Precision, Runtime)> {
 }
 
 /// How far gradients may be apart, relative L2. Found on an H200: 1e-6, 0.012 to 0.039, and 0.013 to 0.066, where the styles of what was
-/// painted after 50 steps were at most 1.6 % apart; bf16 on an EPYC 0.06 to 0.15, the styles after 20 steps within 0.8 %.
+/// painted after 50 steps were at most 1.6 % apart; bf16 on an EPYC 0.07 to 0.18, the styles after 20 steps within 0.8 %.
 fn limit(precision: Precision) -> f64 {
     match precision {
         Precision::Fp32 => 1e-3,
