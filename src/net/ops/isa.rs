@@ -59,7 +59,7 @@ impl Isa {
         None
     }
 
-    /// Whether products round their factors to bfloat16, and maps are stored so ([`super::map`]).
+    /// Whether products round their factors to bfloat16, and maps are stored so.
     pub fn rounds(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         return self.0 == Set::Avx512Bf16;

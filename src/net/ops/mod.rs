@@ -9,7 +9,7 @@
 //! | style and content, values and gradient | [`Tap`] | upper blocks of the Gram matrix; at the first layer the gradient goes on to the picture in strips of rows, which stay in cache |
 //! | gradient of the picture | [`LastConv`] | direct |
 //!
-//! Maps lie as [`map`] says: floats, or bfloat16 where the set rounds.
+//! Maps lie as floats, or as bfloat16 where the set rounds (`map.rs`).
 //! Sizes are any (odd ones too), channels multiples of 16. The signs of a ReLU are kept as one bit a value (`u16` for a
 //! block of 16 channels), which is all that the backward pass needs of a layer without a cost.
 
