@@ -69,6 +69,7 @@ impl Part {
     ///
     /// # Errors
     /// As of [`Part::create`].
+    #[cfg(feature = "video")]
     pub fn in_place(output: &Path, reads: &[PathBuf], overwrite: bool) -> Result<Self> {
         let mut part = Self::create(output, reads, overwrite)?;
         let renamed = fs::rename(&part.temporary, &part.target).map_err(Error::io("write", &part.target));
@@ -77,6 +78,7 @@ impl Part {
     }
 
     /// Something worth keeping has been written in place.
+    #[cfg(feature = "video")]
     pub fn stay(&mut self) {
         self.stays = true;
     }
