@@ -115,3 +115,25 @@ pub(crate) fn nearest(position: f32) -> (i32, f32) {
     let sum = position + WHOLE;
     ((sum.to_bits() & ((1 << 23) - 1)) as i32, position - (sum - WHOLE))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_split_as_a_cast_would() {
+        let positions =
+            (0..4000).map(|k| k as f32 * 0.37).chain([0.0, 0.5, 1.5, 2.4999998, 1919.75, 4_194_303.5, 4_194_304.0]);
+        for position in positions {
+            let whole = position as i32;
+            assert_eq!(floor(position), (whole, position - whole as f32), "{position}");
+            let (near, way) = nearest(position);
+            assert!(way.abs() <= 0.5 && near as f32 + way == position, "{position}: {near} and {way}");
+        }
+        // On the border, beyond it, and as near to a pixel as makes no difference.
+        let snapped = [(-3.0, (0, 0.0)), (9.0, (7, 0.0)), (2.99, (3, 0.0)), (3.01, (3, 0.0)), (3.25, (3, 0.25))];
+        for (position, expected) in snapped {
+            assert_eq!(split(position, 8, 1.0 / 64.0), expected, "{position}");
+        }
+    }
+}
