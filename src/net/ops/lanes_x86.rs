@@ -195,7 +195,8 @@ impl<const ROUNDS: bool> Lanes for Avx512<ROUNDS> {
         // SAFETY: a `__m512bh` is 32 bfloat16; the CPU has AVX512-BF16.
         unsafe {
             let pairs = |value| mem::transmute::<__m512, __m512bh>(value);
-            Avx512(_mm512_dpbf16_ps(addend.0, pairs(self.0), pairs(factor.0)))
+            // In this order the compiler takes what is broadcast from memory into the instruction.
+            Avx512(_mm512_dpbf16_ps(addend.0, pairs(factor.0), pairs(self.0)))
         }
     }
 }
