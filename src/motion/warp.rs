@@ -14,9 +14,11 @@ pub(crate) use places::{Places, TOGETHER, floor, nearest};
 pub(crate) use spline::POLE;
 pub use spline::SplineWarp;
 
-use super::FlowField;
 use std::ops::Range;
 
+use ::wide::f32x4;
+
+use super::FlowField;
 use crate::{
     dispatch::wide,
     frame::Size,
@@ -124,36 +126,48 @@ wide! {
     }
 }
 
-/// The four by four pixels around a position; all inside.
+/// The four by four pixels around a position, row by row; all inside.
 #[inline(always)]
 fn near(plane: &[f32], width: usize, left: usize, top: usize) -> [[f32; 4]; 4] {
     let start = (top - 1) * width + left - 1;
-    std::array::from_fn(|j| {
-        let row = &plane[start + j * width..];
-        *row.first_chunk().expect("four pixels inside the plane")
-    })
+    let mut rows = [[0.0; 4]; 4];
+    for (j, row) in rows.iter_mut().enumerate() {
+        *row = *plane[start + j * width..].first_chunk().expect("four pixels inside the plane");
+    }
+    rows
 }
 
 /// The same at the border, which is repeated.
 #[inline(always)]
 fn near_border(plane: &[f32], size: Size, left: usize, top: usize) -> [[f32; 4]; 4] {
-    std::array::from_fn(|j| {
+    let mut rows = [[0.0; 4]; 4];
+    for (j, row) in rows.iter_mut().enumerate() {
         let y = (top + j).saturating_sub(1).min(size.height - 1);
-        std::array::from_fn(|i| plane[y * size.width + (left + i).saturating_sub(1).min(size.width - 1)])
-    })
+        for (i, value) in row.iter_mut().enumerate() {
+            *value = plane[y * size.width + (left + i).saturating_sub(1).min(size.width - 1)];
+        }
+    }
+    rows
 }
 
+/// Their sum, weighed, within the range of the two by two in the middle.
 #[inline(always)]
 fn blend(near: &[[f32; 4]; 4], wx: &[f32; 4], wy: &[f32; 4]) -> f32 {
-    let (a, b, c, d) = (near[1][1], near[1][2], near[2][1], near[2][2]);
-    weigh(near, wx, wy).clamp(a.min(b).min(c.min(d)), a.max(b).max(c.max(d)))
-}
-
-#[inline(always)]
-fn weigh(near: &[[f32; 4]; 4], wx: &[f32; 4], wy: &[f32; 4]) -> f32 {
-    let column: [f32; 4] =
-        std::array::from_fn(|i| (near[0][i] * wy[0] + near[1][i] * wy[1]) + (near[2][i] * wy[2] + near[3][i] * wy[3]));
-    (column[0] * wx[0] + column[1] * wx[1]) + (column[2] * wx[2] + column[3] * wx[3])
+    let (above, upper, lower, below) =
+        (f32x4::new(near[0]), f32x4::new(near[1]), f32x4::new(near[2]), f32x4::new(near[3]));
+    let columns = (above * wy[0] + upper * wy[1]) + (lower * wy[2] + below * wy[3]);
+    let [a, b, c, d] = (columns * f32x4::new(*wx)).to_array();
+    let (least, most) = (upper.fast_min(lower).to_array(), upper.fast_max(lower).to_array());
+    let (least, most) =
+        (if least[2] < least[1] { least[2] } else { least[1] }, if most[2] > most[1] { most[2] } else { most[1] });
+    let sum = (a + b) + (c + d);
+    if sum < least {
+        least
+    } else if sum > most {
+        most
+    } else {
+        sum
+    }
 }
 
 #[cfg(test)]
