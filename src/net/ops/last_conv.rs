@@ -122,66 +122,83 @@ impl Kernel for Row<'_> {
         let width = self.shape.width;
         // SAFETY: pixels are inside the row; those in the middle have all neighbours left and right.
         unsafe {
-            self.pixels::<L, 1, true>(0);
+            let near = &self.neighbours();
+            self.pixels::<L, 1, true>(near, 0);
             let mut x = 1;
             if L::ROUNDS {
                 while x + 2 * VECTORS < width {
-                    self.pairs::<L>(x);
+                    self.pairs::<L>(near, x);
                     x += 2 * VECTORS;
                 }
             }
             while x + VECTORS < width {
-                self.pixels::<L, VECTORS, false>(x);
+                self.pixels::<L, VECTORS, false>(near, x);
                 x += VECTORS;
             }
             while x < width {
-                self.pixels::<L, 1, true>(x);
+                self.pixels::<L, 1, true>(near, x);
                 x += 1;
             }
         }
     }
 }
 
+/// Neighbours of the second pixel of a row: which pixel of the gradient's first block each is, and which term of the filter. Those of
+/// pixel x are as many pixels further as x is than 1.
+struct Neighbours {
+    all: [(usize, usize); 9],
+    count: usize,
+}
+
 impl Row<'_> {
+    /// What the row sees of its own pixels and of those above and below, where there are any.
+    #[inline(always)]
+    fn neighbours(&self) -> Neighbours {
+        let mut near = Neighbours { all: [(0, 0); 9], count: 0 };
+        for dy in 0..3 {
+            // Wrapping makes -1 a huge number: outside.
+            let y = (self.y + dy).wrapping_sub(1);
+            if y < self.shape.height {
+                for dx in 0..3 {
+                    near.all[near.count] = (self.shape.pixel(0, y, dx), dy * 3 + dx);
+                    near.count += 1;
+                }
+            }
+        }
+        near
+    }
+
     /// `COUNT` pixels from `x` on; where `EDGE`, neighbours left and right may be missing.
     #[inline(always)]
-    unsafe fn pixels<L: Lanes, const COUNT: usize, const EDGE: bool>(&self, x: usize) {
-        let FeatureShape { height, width, .. } = self.shape;
+    unsafe fn pixels<L: Lanes, const COUNT: usize, const EDGE: bool>(&self, near: &Neighbours, x: usize) {
         // SAFETY: the caller's promise; missing neighbours are skipped.
         unsafe {
             let mut sums = [[L::Register::zero(); COUNT]; 3];
             for block in 0..self.shape.blocks() {
-                for dy in 0..3 {
-                    let y = (self.y + dy).wrapping_sub(1);
-                    if y >= height {
+                for &(pixel, term) in &near.all[..near.count] {
+                    if EDGE && (x + term % 3).wrapping_sub(1) >= self.shape.width {
                         continue;
                     }
-                    for dx in 0..3 {
-                        if EDGE && (x + dx).wrapping_sub(1) >= width {
-                            continue;
-                        }
-                        let from = self.shape.pixel(block, y, x + dx - 1) * floats::<L>();
-                        let from = self.gradient.as_ptr().add(from);
-                        let weights = self.conv.weights.as_ptr().add((block * 9 + dy * 3 + dx) * 3 * LANES);
-                        // All lanes come to one sum, so the parts of a vector share their accumulators.
-                        for part in (0..LANES).step_by(L::Register::LEN) {
-                            for colour in 0..3 {
-                                let weight = L::Register::load(weights.add(colour * LANES + part));
-                                for pixel in 0..COUNT {
-                                    let from = from.add(pixel * floats::<L>());
-                                    let value = match L::ROUNDS {
-                                        true => L::Register::load_rounded(from.cast::<u16>().add(part)),
-                                        false => L::Register::load(from.add(part)),
-                                    };
-                                    sums[colour][pixel] = value.mul_add(weight, sums[colour][pixel]);
-                                }
+                    let from = self.gradient.as_ptr().add((block * self.shape.area() + pixel + x - 1) * floats::<L>());
+                    let weights = self.conv.weights.as_ptr().add((block * 9 + term) * 3 * LANES);
+                    // All lanes come to one sum, so the parts of a vector share their accumulators.
+                    for part in (0..LANES).step_by(L::Register::LEN) {
+                        for colour in 0..3 {
+                            let weight = L::Register::load(weights.add(colour * LANES + part));
+                            for pixel in 0..COUNT {
+                                let from = from.add(pixel * floats::<L>());
+                                let value = match L::ROUNDS {
+                                    true => L::Register::load_rounded(from.cast::<u16>().add(part)),
+                                    false => L::Register::load(from.add(part)),
+                                };
+                                sums[colour][pixel] = value.mul_add(weight, sums[colour][pixel]);
                             }
                         }
                     }
                 }
             }
             for colour in 0..3 {
-                let (sums, to) = (sums[colour], self.to.at((colour * self.height + self.row) * width + x));
+                let (sums, to) = (sums[colour], self.result(colour, x));
                 if COUNT == VECTORS {
                     L::Register::store_sums([sums[0], sums[1 % COUNT], sums[2 % COUNT], sums[3 % COUNT]], to);
                 } else {
@@ -192,43 +209,40 @@ impl Row<'_> {
             }
         }
     }
-}
 
-impl Row<'_> {
     /// Two pixels for each vector, from `x` on, which have all neighbours left and right.
     #[inline(always)]
-    unsafe fn pairs<L: Lanes>(&self, x: usize) {
-        let FeatureShape { height, width, .. } = self.shape;
+    unsafe fn pairs<L: Lanes>(&self, near: &Neighbours, x: usize) {
         // SAFETY: the caller's promise.
         unsafe {
             let mut sums = [[L::zero(); VECTORS]; 3];
             for block in 0..self.shape.blocks() {
-                for dy in 0..3 {
-                    let y = (self.y + dy).wrapping_sub(1);
-                    if y >= height {
-                        continue;
+                for &(pixel, term) in &near.all[..near.count] {
+                    let from = self.gradient.as_ptr().add((block * self.shape.area() + pixel + x - 1) * floats::<L>());
+                    let weights = self.conv.twice.as_ptr().add((block * 9 + term) * 3 * LANES);
+                    let mut values = [L::zero(); VECTORS];
+                    for vector in 0..VECTORS {
+                        values[vector] = L::load(from.add(vector * 2 * floats::<L>()));
                     }
-                    for dx in 0..3 {
-                        let from = self.shape.pixel(block, y, x + dx - 1) * floats::<L>();
-                        let from = self.gradient.as_ptr().add(from);
-                        let weights = self.conv.twice.as_ptr().add((block * 9 + dy * 3 + dx) * 3 * LANES);
-                        let mut values = [L::zero(); VECTORS];
+                    for colour in 0..3 {
+                        let weight = L::load(weights.add(colour * LANES));
                         for vector in 0..VECTORS {
-                            values[vector] = L::load(from.add(vector * 2 * floats::<L>()));
-                        }
-                        for colour in 0..3 {
-                            let weight = L::load(weights.add(colour * LANES));
-                            for vector in 0..VECTORS {
-                                sums[colour][vector] = values[vector].mul_add_pairs(weight, sums[colour][vector]);
-                            }
+                            sums[colour][vector] = values[vector].mul_add_pairs(weight, sums[colour][vector]);
                         }
                     }
                 }
             }
             for colour in 0..3 {
-                L::store_half_sums(sums[colour], self.to.at((colour * self.height + self.row) * width + x));
+                L::store_half_sums(sums[colour], self.result(colour, x));
             }
         }
+    }
+
+    /// Where the gradient of pixel `x` goes.
+    #[inline(always)]
+    unsafe fn result(&self, colour: usize, x: usize) -> *mut f32 {
+        // SAFETY: the caller gives a pixel inside the row.
+        unsafe { self.to.at((colour * self.height + self.row) * self.shape.width + x) }
     }
 }
 
