@@ -16,8 +16,8 @@ pub fn relative_scale(energy: f64, values: usize) -> f64 {
 }
 
 /// `sum P^2`.
-pub fn energy(target: ArrayView2<f32>) -> f64 {
-    target.iter().map(|&p| f64::from(p).powi(2)).sum()
+pub fn energy(target: impl IntoIterator<Item = f32>) -> f64 {
+    target.into_iter().map(|p| f64::from(p).powi(2)).sum()
 }
 
 /// Value `scale * sum (F - P)^2`.

@@ -16,7 +16,7 @@ use crate::{
     net::{
         graph::{self, GRADIENT, Mask, PICTURE, map_name},
         operators,
-        ops::{Isa, LANES, energy, to_column_blocks},
+        ops::{self, Isa, LANES, to_column_blocks},
         prepared::Prepared,
         session::{BoundGraph, Runtime, tensor},
         step::{self, CONTENT, CONTENT_FACTORS, CONTENT_VALUE, StyleNames},
@@ -208,11 +208,11 @@ impl Layout {
         }
     }
 
-    /// The sum of the squares of a map.
-    fn energy(self, map: &[f32]) -> f64 {
+    /// All values of a map.
+    fn values(self, map: &[f32]) -> impl Iterator<Item = f32> {
         match self {
-            Layout::Planar => energy(Isa::PLAIN, map),
-            Layout::Blocked(isa) => energy(isa, map),
+            Layout::Planar => ops::values(Isa::PLAIN, map),
+            Layout::Blocked(isa) => ops::values(isa, map),
         }
     }
 
@@ -247,7 +247,8 @@ impl Objective for FusedEngine {
         let (channels, positions) = (shape.channels, shape.size.area());
         self.content_scale = match self.units {
             Units::Relative => {
-                content::relative_scale(self.layout.energy(self.content.extract_tensor().1), channels * positions)
+                let energy = content::energy(self.layout.values(self.content.extract_tensor().1));
+                content::relative_scale(energy, channels * positions)
             }
             Units::Course => content::course_scale(channels, positions),
         };

@@ -139,7 +139,7 @@ impl Objective for HostEngine {
         features.clear();
         features.extend(map.iter());
         let scale = match self.units {
-            Units::Relative => content::relative_scale(content::energy(map), map.len()),
+            Units::Relative => content::relative_scale(content::energy(map.iter().copied()), map.len()),
             Units::Course => content::course_scale(map.nrows(), map.ncols()),
         };
         self.content = Some(ContentTarget { features, scale });

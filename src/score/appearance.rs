@@ -120,7 +120,7 @@ impl Eye {
         let content = content::value(
             self.features.map(self.vgg.content),
             self.content.view(),
-            content::relative_scale(content::energy(self.content.view()), self.content.len()),
+            content::relative_scale(content::energy(self.content.iter().copied()), self.content.len()),
         );
         self.to_now.measure(self.painted.view(), self.now.view());
         let paint = trace.and_then(|trace| self.paint(trace));

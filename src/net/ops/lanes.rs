@@ -119,7 +119,7 @@ pub trait Lanes: Vector {
     #[inline(always)]
     unsafe fn load_pair(from: *const u16) -> Self {
         // SAFETY: the caller's promise.
-        unsafe { Self::load_rounded(from).pair(Self::load_rounded(from.add(LANES))) }
+        unsafe { portable::load_pair(from) }
     }
 
     /// Writes the sums of the lower and of the upper eight lanes of four vectors, one after the other.
@@ -175,6 +175,13 @@ pub(super) mod portable {
         }
         // SAFETY: a vector is no longer than the array.
         unsafe { V::load(values.as_ptr()) }
+    }
+
+    /// # Safety
+    /// As [`Lanes::load_pair`].
+    pub unsafe fn load_pair<L: Lanes>(from: *const u16) -> L {
+        // SAFETY: the caller's promise.
+        unsafe { L::load_rounded(from).pair(L::load_rounded(from.add(LANES))) }
     }
 
     /// # Safety

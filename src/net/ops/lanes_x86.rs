@@ -173,7 +173,7 @@ impl<const ROUNDS: bool> Lanes for Avx512<ROUNDS> {
         match ROUNDS {
             // SAFETY: the CPU has AVX512-BW.
             true => unsafe { Self::in_turn(from.cast::<__m512i>().read_unaligned()) },
-            false => unsafe { Self::load_rounded(from).pair(Self::load_rounded(from.add(LANES))) },
+            false => unsafe { portable::load_pair(from) },
         }
     }
     #[inline(always)]

@@ -45,7 +45,7 @@ pub use first_conv::FirstConv;
 pub use isa::Isa;
 pub use lanes::LANES;
 pub use last_conv::LastConv;
-pub use map::energy;
+pub use map::values;
 pub use matrix::{View, to_column_blocks};
 pub use parallel::{Machine, Scratch};
 pub use product::floats_of;
