@@ -20,6 +20,7 @@ pub(crate) use adjust::hung;
 pub use debug::DebugView;
 
 use rhythm::Depth;
+pub(crate) use studio::LARGE;
 use studio::{Canvases, Studio, pyramid};
 
 use crate::{

@@ -26,7 +26,7 @@ use crate::{
 /// No level of the pyramid has a shorter side than this many pixels.
 const COARSEST: usize = 64;
 /// Where the canvas's longer side, margin included, has more pixels than this, few steps in full are taken on half of the picture.
-const LARGE: usize = 520;
+pub(crate) const LARGE: usize = 520;
 /// Levels of the first frame's pyramid, each half as large as the one after it.
 const LEVELS: usize = 3;
 

@@ -2,46 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// What is painted for each frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rung {
-    /// The longer side, in pixels.
-    pub size: usize,
-    /// Optimizer steps, taken every so many frames (as in [`Settings`](crate::settings::Settings)).
-    pub steps: usize,
-    pub every: usize,
-}
-
-impl Rung {
-    /// Time to paint a frame, on average, up to a factor of the machine and the network: pixels times passes through the
-    /// network. With the steps go the frame's own features, a forward pass and about a third of a step; motion and what is
-    /// carried along it are about half a step, in every frame.
-    fn cost(self) -> f64 {
-        (self.size * self.size) as f64 * ((self.steps as f64 + 0.35) / self.every as f64 + 0.5)
-    }
-}
-
-/// From cheap to dear. First the picture grows until strokes are fine, then steps let the style follow faster, in turn. A
-/// step every second frame is hardly told from one in each.
-const LADDER: [Rung; 17] = [
-    Rung { size: 160, steps: 1, every: 2 },
-    Rung { size: 192, steps: 1, every: 2 },
-    Rung { size: 224, steps: 1, every: 2 },
-    Rung { size: 256, steps: 1, every: 2 },
-    Rung { size: 288, steps: 1, every: 2 },
-    Rung { size: 320, steps: 1, every: 2 },
-    Rung { size: 384, steps: 1, every: 2 },
-    Rung { size: 448, steps: 1, every: 2 },
-    Rung { size: 448, steps: 1, every: 1 },
-    Rung { size: 512, steps: 1, every: 1 },
-    Rung { size: 512, steps: 2, every: 1 },
-    Rung { size: 640, steps: 2, every: 1 },
-    Rung { size: 640, steps: 3, every: 1 },
-    Rung { size: 768, steps: 3, every: 1 },
-    Rung { size: 960, steps: 3, every: 1 },
-    Rung { size: 960, steps: 5, every: 1 },
-    Rung { size: 1280, steps: 5, every: 1 },
-];
+use super::ladder::{Costs, LADDER, Rung};
 
 /// Shares of the frame period. Painting that takes more than `TOO_SLOW` of it loses frames. A change downwards aims at
 /// `FITS`; a change upwards must be predicted to stay under `ROOM`, so that it is not taken back.
@@ -50,7 +11,7 @@ const FITS: f64 = 0.9;
 const ROOM: f64 = 0.75;
 /// Frames whose time is measured before a decision: enough for a median that one hiccup does not move.
 const FRAMES: usize = 24;
-/// On a machine that is far too slow for those: this long, with at least `FEW` frames.
+/// On a machine that is far too slow for those: this long. At least `FEW` of the frames have steps.
 const LONG: Duration = Duration::from_secs(3);
 const FEW: usize = 3;
 /// Between two changes.
@@ -64,15 +25,15 @@ pub struct Controller {
     steps: Option<usize>,
     every: Option<usize>,
     rung: Rung,
-    /// Of the frames since the last that is in `times`, fewer than the rung's `every`.
-    cycle: Vec<f64>,
-    /// Means over `every` frames, one of which takes steps.
-    times: Vec<f64>,
+    costs: Costs,
+    /// Seconds that frames took which had steps, and that others took, since the last decision.
+    with: Vec<f64>,
+    without: Vec<f64>,
     /// When the first of them was taken.
     since: Option<Instant>,
     changed: Option<Instant>,
-    /// The cost that was too slow, and when.
-    failed: Option<(f64, Instant)>,
+    /// What was too slow, and when.
+    failed: Option<(Rung, Instant)>,
 }
 
 impl Controller {
@@ -83,8 +44,9 @@ impl Controller {
             steps: None,
             every: None,
             rung,
-            cycle: Vec::new(),
-            times: Vec::new(),
+            costs: Costs::new(),
+            with: Vec::new(),
+            without: Vec::new(),
             since: None,
             changed: None,
             failed: None,
@@ -107,45 +69,61 @@ impl Controller {
         self.rung
     }
 
-    /// Takes the time that a frame took to paint, and the time between frames of the source; `largest` is the longest side
-    /// worth painting. Returns the new rung when there is a change.
-    pub fn frame(&mut self, now: Instant, took: Duration, period: Duration, largest: usize) -> Option<Rung> {
+    /// Takes the time that a frame took to paint, with so many steps, and the time between frames of the source; `largest` is
+    /// the longest side worth painting. Returns the new rung when there is a change.
+    pub fn frame(
+        &mut self,
+        now: Instant,
+        steps: usize,
+        took: Duration,
+        period: Duration,
+        largest: usize,
+    ) -> Option<Rung> {
         if self.size.is_some() && self.steps.is_some() {
             return None;
         }
         if period.is_zero() || self.changed.is_some_and(|changed| now - changed < REST) {
             return None;
         }
-        self.cycle.push(took.as_secs_f64());
-        if self.cycle.len() >= self.rung.every {
-            self.times.push(self.cycle.iter().sum::<f64>() / self.cycle.len() as f64);
-            self.cycle.clear();
-        }
-        let long = now - *self.since.get_or_insert(now) >= LONG && self.times.len() >= FEW;
-        if self.times.len() * self.rung.every < FRAMES && !long {
+        if steps > 0 { &mut self.with } else { &mut self.without }.push(took.as_secs_f64());
+        let long = now - *self.since.get_or_insert(now) >= LONG;
+        let enough = self.with.len() + self.without.len() >= FRAMES || long;
+        if !enough || self.with.len() < FEW {
             return None;
         }
-        self.times.sort_unstable_by(f64::total_cmp);
-        let share = self.times[self.times.len() / 2] / period.as_secs_f64();
+        let share = self.measured() / period.as_secs_f64();
         self.forget();
-        let cost = self.rung.cost();
-        let predicted = |rung: &Rung| share * rung.cost() / cost;
+        let costs = self.costs;
+        let predicted = |rung: &Rung| share * costs.of(rung) / costs.of(&self.rung);
         let ladder = self.ladder(largest);
         let chosen = if share > TOO_SLOW {
-            self.failed = Some((cost, now));
+            self.failed = Some((self.rung, now));
             // The cheapest if none fits: the window still runs at the source's rate.
             ladder.iter().rfind(|&rung| predicted(rung) <= FITS).or(ladder.first())
         } else {
             if self.failed.is_some_and(|(_, when)| now - when > GRUDGE) {
                 self.failed = None;
             }
-            let proved = |rung: &Rung| self.failed.is_none_or(|(cost, _)| rung.cost() < cost);
-            let dearer = |rung: &Rung| rung.cost() > cost && predicted(rung) <= ROOM;
-            ladder.iter().rfind(|&rung| dearer(rung) && proved(rung))
+            let proved = |rung: &Rung| self.failed.is_none_or(|(failed, _)| costs.of(rung) < costs.of(&failed));
+            let better = |rung: &Rung| *rung != self.rung && rung.is_no_worse(&self.rung);
+            // What is better and clearly cheaper at once needs no room.
+            let fits = |rung: &Rung| predicted(rung) <= ROOM.max(FITS * share);
+            ladder.iter().rfind(|&rung| better(rung) && fits(rung) && proved(rung))
         };
         let chosen = *chosen.filter(|&&rung| rung != self.rung)?;
         self.change(chosen, Some(now));
         Some(chosen)
+    }
+
+    /// The median time of a frame, with its share of the steps. What a step costs is learned on the way.
+    fn measured(&mut self) -> f64 {
+        let with = median(&mut self.with);
+        if self.rung.every < 2 || self.without.is_empty() {
+            return with;
+        }
+        let without = median(&mut self.without);
+        self.costs.learn(&self.rung, with, without);
+        without + (with - without) / self.rung.every as f64
     }
 
     fn change(&mut self, rung: Rung, now: Option<Instant>) {
@@ -155,15 +133,14 @@ impl Controller {
     }
 
     fn forget(&mut self) {
-        self.cycle.clear();
-        self.times.clear();
+        self.with.clear();
+        self.without.clear();
         self.since = None;
     }
 
-    /// The rungs that can be chosen, from cheap to dear.
+    /// The rungs that can be chosen, from worst to best.
     fn ladder(&self, largest: usize) -> Vec<Rung> {
         let mut rungs: Vec<Rung> = LADDER.iter().map(|rung| self.fixed(*rung, largest)).collect();
-        rungs.sort_by(|a, b| a.cost().total_cmp(&b.cost()));
         rungs.dedup();
         rungs
     }
@@ -177,67 +154,105 @@ impl Controller {
     }
 }
 
+/// 0 of none.
+fn median(times: &mut [f64]) -> f64 {
+    times.sort_unstable_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(0.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::live::ladder::{carried, stepped};
 
     const START: Rung = Rung { size: 256, steps: 1, every: 2 };
     const PERIOD: Duration = Duration::from_millis(33);
 
-    /// A machine with noise: milliseconds for a million pixel-passes.
-    fn simulate(controller: &mut Controller, speed: f64, seconds: f64, largest: usize) -> Vec<Rung> {
-        let (start, mut random) = (Instant::now(), fastrand::Rng::with_seed(1));
-        let (mut time, mut frames, mut changes) = (0.0, 0, Vec::new());
-        while time < seconds {
-            let Rung { size, steps, every } = controller.rung();
-            // The frames between those with steps are only carried.
-            let work =
-                if frames % every == 0 { Rung { size, steps, every: 1 }.cost() } else { 0.5 * (size * size) as f64 };
-            frames += 1;
-            let took = speed * work / 1e9 * (0.9 + 0.2 * random.f64());
-            time += took.max(PERIOD.as_secs_f64());
-            let now = start + Duration::from_secs_f64(time);
-            changes.extend(controller.frame(now, Duration::from_secs_f64(took), PERIOD, largest));
-        }
-        changes
+    /// A machine with noise, on which a step costs so much of what moving paint costs.
+    struct Machine {
+        /// Milliseconds for a million pixels moved.
+        speed: f64,
+        step: f64,
     }
 
-    #[test]
-    fn the_ladder_climbs() {
-        assert!(LADDER.windows(2).all(|pair| pair[0].cost() < pair[1].cost()));
+    impl Machine {
+        fn new(speed: f64) -> Self {
+            Machine { speed, step: 1.5 }
+        }
+
+        /// Seconds for a frame of so many steps.
+        fn time(&self, size: usize, steps: usize) -> f64 {
+            let steps = if steps > 0 { self.step * stepped(size, steps) } else { 0.0 };
+            self.speed * (carried(size) + steps) / 1e9
+        }
+
+        /// On average.
+        fn mean(&self, Rung { size, steps, every }: Rung) -> f64 {
+            (self.time(size, steps) + (every - 1) as f64 * self.time(size, 0)) / every as f64
+        }
+
+        fn run(&self, controller: &mut Controller, seconds: f64, largest: usize) -> Vec<Rung> {
+            let (start, mut random) = (Instant::now(), fastrand::Rng::with_seed(1));
+            let (mut time, mut frames, mut changes) = (0.0, 0, Vec::new());
+            while time < seconds {
+                let Rung { size, steps, every } = controller.rung();
+                let steps = if frames % every == 0 { steps } else { 0 };
+                frames += 1;
+                let took = self.time(size, steps) * (0.9 + 0.2 * random.f64());
+                time += took.max(PERIOD.as_secs_f64());
+                let now = start + Duration::from_secs_f64(time);
+                changes.extend(controller.frame(now, steps, Duration::from_secs_f64(took), PERIOD, largest));
+            }
+            changes
+        }
     }
 
     #[test]
     fn it_settles_where_the_rate_is_held_and_does_not_pump() {
-        for speed in [10.0, 100.0, 200.0, 400.0] {
-            let mut controller = Controller::new(START);
-            let changes = simulate(&mut controller, speed, 120.0, 640);
-            let took = speed * controller.rung().cost() / 1e9;
-            assert!(took <= TOO_SLOW * PERIOD.as_secs_f64() || controller.rung() == LADDER[0], "{speed}: {took}");
-            assert!(changes.len() <= 4, "{speed}: {changes:?}");
+        for (speed, step) in
+            [(4.0, 1.5), (30.0, 1.5), (60.0, 1.5), (140.0, 1.5), (4.0, 30.0), (10.0, 0.1), (30.0, 0.02)]
+        {
+            let (mut controller, machine) = (Controller::new(START), Machine { speed, step });
+            let changes = machine.run(&mut controller, 120.0, 1280);
+            let rung = controller.rung();
+            let took = machine.mean(rung);
+            assert!(took <= TOO_SLOW * PERIOD.as_secs_f64() || rung == LADDER[0], "{speed} {step}: {took}");
+            // Nothing better was within reach.
+            let reach =
+                |better: &&Rung| better.is_no_worse(&rung) && machine.mean(**better) < 0.68 * PERIOD.as_secs_f64();
+            assert_eq!(LADDER.iter().rfind(reach).copied().unwrap_or(rung), rung, "{speed} {step}");
+            assert!(changes.len() <= 4, "{speed} {step}: {changes:?}");
         }
+    }
+
+    #[test]
+    fn what_is_better_and_cheaper_is_taken() {
+        let (at_512, at_640) = (Rung { size: 512, ..START }, Rung { size: 640, ..START });
+        let mut controller = Controller::new(at_512);
+        let machine = Machine::new(0.9 * PERIOD.as_secs_f64() / Machine::new(1.0).mean(at_512));
+        assert_eq!(machine.run(&mut controller, 30.0, 640).first(), Some(&at_640));
     }
 
     #[test]
     fn a_machine_that_is_too_slow_gets_the_cheapest() {
         let mut controller = Controller::new(START);
-        assert_eq!(simulate(&mut controller, 4000.0, 60.0, 640), [LADDER[0]]);
+        assert_eq!(Machine::new(4000.0).run(&mut controller, 60.0, 640), [LADDER[0]]);
     }
 
     #[test]
     fn what_is_fixed_stays() {
         let mut controller = Controller::new(START);
         assert_eq!(controller.fix(Some(200), None, None), Rung { size: 200, ..START });
-        let changes = simulate(&mut controller, 50.0, 60.0, 640);
+        let changes = Machine::new(20.0).run(&mut controller, 60.0, 640);
         assert!(!changes.is_empty() && changes.iter().all(|rung| rung.size == 200), "{changes:?}");
         assert_eq!(controller.fix(Some(200), Some(2), None), Rung { size: 200, steps: 2, every: 1 });
-        assert!(simulate(&mut controller, 1000.0, 60.0, 640).is_empty());
+        assert!(Machine::new(400.0).run(&mut controller, 60.0, 640).is_empty());
     }
 
     #[test]
     fn nothing_is_painted_larger_than_the_frame() {
         let mut controller = Controller::new(START);
-        simulate(&mut controller, 1.0, 60.0, 320);
+        Machine::new(0.4).run(&mut controller, 60.0, 320);
         assert_eq!(controller.rung().size, 320);
         assert_eq!(controller.rung().steps, 5);
     }

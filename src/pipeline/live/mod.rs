@@ -14,6 +14,7 @@ mod capture;
 mod carry;
 mod compose;
 mod controller;
+mod ladder;
 mod meter;
 mod paint;
 mod panel;

@@ -9,7 +9,8 @@ use ndarray::Array3;
 
 use super::{
     Shot,
-    controller::{Controller, Rung},
+    controller::Controller,
+    ladder::Rung,
     next,
     panel::{Controls, Panel},
     workshop::{Made, Order, Workshop},
@@ -100,7 +101,7 @@ impl Paint {
             self.out.put(Painted { content, picture, at: shot.at });
             if !first && !easel.waiting && easel.blend.is_none() {
                 let largest = full.width.max(full.height);
-                easel.controller.frame(Instant::now(), took, shot.period, largest);
+                easel.controller.frame(Instant::now(), steps, took, shot.period, largest);
             }
         }
         Ok(())
