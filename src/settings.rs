@@ -4,6 +4,7 @@ use crate::{
     error::{Error, Result},
     frame::Size,
     motion::{DisSettings, Observer, ReliabilitySettings},
+    net::vgg::Vgg,
     warm_start::{Detail, Pace, WarmStart},
 };
 
@@ -51,8 +52,8 @@ pub struct Settings {
     /// Passes over a video, forward and backward in turn; each takes `steps` for each frame.
     pub passes: usize,
     pub balance: Balance,
-    /// tau, the weight of total variation beside an alpha of 1.
-    pub tv: f64,
+    /// tau, the weight of total variation beside an alpha of 1; None: what suits the network ([`Settings::tv_for`]).
+    pub tv: Option<f64>,
     pub optimizer: OptimizerKind,
     /// Adam's step size, in units of the full range of a colour (0..1).
     pub rate: f64,
@@ -65,8 +66,8 @@ pub struct Settings {
     /// How carefully motion is looked for, and when it is believed.
     pub flow: DisSettings,
     pub reliability: ReliabilitySettings,
-    /// How fast paint of what age may change.
-    pub pace: Pace,
+    /// How fast paint of what age may change; None: as suits the network ([`Settings::pace_for`]).
+    pub pace: Option<Pace>,
     /// How much of a moving thing's fine detail shows through its paint.
     pub fresh_detail: Detail,
     /// Of the faint noise that gives flat areas of the first frame something to paint on.
@@ -105,7 +106,7 @@ impl Default for Settings {
             first_steps: 100,
             passes: 1,
             balance: Balance::Strength(0.5),
-            tv: 7.0,
+            tv: None,
             optimizer: OptimizerKind::Adam,
             rate: 0.02,
             warm_start: WarmStart::default(),
@@ -113,7 +114,7 @@ impl Default for Settings {
             long_term: false,
             flow: DisSettings::for_steps(3),
             reliability: ReliabilitySettings::default(),
-            pace: Pace::default(),
+            pace: None,
             fresh_detail: Detail::default(),
             seed: 0,
             detail: 0.5,
@@ -125,6 +126,17 @@ impl Settings {
     /// Optimizer steps for each frame, on average.
     pub fn steps_a_frame(&self) -> f32 {
         self.steps as f32 / self.step_every as f32
+    }
+
+    /// tau with a network: what was set, or what keeps single pixels from standing out and leaves strokes. Steps down a grainy
+    /// network need more of it ([`Vgg::is_grainy`]).
+    pub fn tv_for(&self, vgg: &Vgg) -> f64 {
+        self.tv.unwrap_or(if vgg.is_grainy() { 28.0 } else { 7.0 })
+    }
+
+    /// The pace with a network.
+    pub fn pace_for(&self, vgg: &Vgg) -> Pace {
+        self.pace.unwrap_or(if vgg.is_grainy() { Pace::GRAINY } else { Pace::SMOOTH })
     }
 
     /// One who looks at frames of this size.
@@ -142,7 +154,7 @@ impl Settings {
         within("step-every", self.step_every as f64, 1.0, 100.0, "between 1 and 100")?;
         within("first-steps", self.first_steps as f64, 1.0, 1e5, "between 1 and 100000")?;
         within("multi-pass", self.passes as f64, 1.0, 100.0, "between 1 and 100")?;
-        within("tv", self.tv, 0.0, 1e6, "between 0 and 1e6")?;
+        within("tv", self.tv.unwrap_or(0.0), 0.0, 1e6, "between 0 and 1e6")?;
         within("temporal-weight", self.temporal, 0.0, 1e9, "between 0 and 1e9")?;
         within("rate", self.rate, 1e-5, 1.0, "between 0.00001 and 1")?;
         within("detail", self.detail, 0.0, 1.0, "between 0 and 1")?;
@@ -172,6 +184,21 @@ fn within(name: &'static str, value: f64, least: f64, most: f64, expected: &'sta
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{embedded, net::vgg::Layer};
+
+    #[test]
+    fn what_was_not_set_suits_the_network() {
+        let settings = Settings::default();
+        let mut vgg = embedded::network("tiny").expect("it is inside").expect("it is sound");
+        assert_eq!((settings.tv_for(&vgg), settings.pace_for(&vgg)), (7.0, Pace::SMOOTH));
+        // A second convolution at the full size, as VGG-19 has it.
+        let first = vgg.layers[0].clone();
+        assert!(matches!((&vgg.layers[0], &vgg.layers[1]), (Layer::Conv(_), Layer::Pool)));
+        vgg.layers.insert(1, first);
+        assert_eq!((settings.tv_for(&vgg), settings.pace_for(&vgg)), (28.0, Pace::GRAINY));
+        let set = Settings { tv: Some(1.0), pace: Some(Pace::SMOOTH), ..settings };
+        assert_eq!((set.tv_for(&vgg), set.pace_for(&vgg)), (1.0, Pace::SMOOTH));
+    }
 
     #[test]
     fn presets_are_valid() {

@@ -167,6 +167,12 @@ impl Vgg {
         })
     }
 
+    /// Whether more than one convolution runs at the full size, as in Simonyan and Zisserman's own networks: steps down such a
+    /// one are grainier, for each pixel weighs in more of its features.
+    pub fn is_grainy(&self) -> bool {
+        self.layers.iter().take_while(|layer| matches!(layer, Layer::Conv(_))).count() > 1
+    }
+
     /// The convolutions that have to run: up to the last tap.
     pub fn depth(&self) -> usize {
         let last = self.taps.last().map_or(0, |tap| tap.layer);

@@ -56,7 +56,8 @@ pub(super) struct Canvases {
 impl Stylizer {
     /// Makes the studio for frames of this size, and measures the paintings for it.
     pub(super) fn furnish(&mut self, size: Size) -> Result<Studio> {
-        let Settings { flow, reliability, pace, fresh_detail, long_term, .. } = self.settings;
+        let Settings { flow, reliability, fresh_detail, long_term, .. } = self.settings;
+        let pace = self.settings.pace_for(&self.vgg);
         self.style = Style::measure(&self.runtime, &self.vgg, &self.paintings, size)?;
         let sizes = pyramid(size);
         let coarser = (0..sizes.len() - 1).map(|level| self.canvas(&sizes, level)).collect::<Result<_>>()?;
@@ -104,7 +105,7 @@ impl Stylizer {
             Balance::Strength(strength) => (1.0, Balance::style_weight(strength)),
             Balance::Course { content, style } => (content, style),
         };
-        Weights { content, style, tv: self.settings.tv }
+        Weights { content, style, tv: self.settings.tv_for(&self.vgg) }
     }
 
     /// The paintings' Grams at a level of the pyramid, as targets.

@@ -22,9 +22,17 @@ pub struct Pace {
     pub resting: f32,
 }
 
+impl Pace {
+    /// For networks of which [`Vgg::is_grainy`](crate::net::vgg::Vgg::is_grainy): long steps would leave coloured grain in fresh paint, so
+    /// it takes shorter ones for longer.
+    pub const GRAINY: Pace = Pace { fresh: 2.2, ripening: 20.0, moving: 0.8, ..Pace::SMOOTH };
+    /// For other networks.
+    pub const SMOOTH: Pace = Pace { fresh: 4.4, ripening: 10.0, moving: 0.3, resting: 0.08 };
+}
+
 impl Default for Pace {
     fn default() -> Self {
-        Pace { fresh: 4.4, ripening: 10.0, moving: 0.3, resting: 0.08 }
+        Pace::SMOOTH
     }
 }
 

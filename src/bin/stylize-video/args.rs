@@ -64,7 +64,7 @@ pub struct Args {
     #[command(flatten)]
     pub balance: BalanceArgs,
 
-    /// Total variation against single-pixel noise
+    /// Total variation against single-pixel noise [default: 7; 28 with VGG-19]
     #[arg(long, value_name = "TAU", allow_negative_numbers = true)]
     pub tv: Option<f64>,
 
@@ -223,7 +223,7 @@ impl Args {
             warm_start: self.warm_start.map_or(preset.warm_start, WarmStartArg::setting),
             passes: self.multi_pass.unwrap_or(preset.passes),
             balance: self.balance.balance(preset.balance),
-            tv: self.tv.unwrap_or(preset.tv),
+            tv: self.tv.or(preset.tv),
             optimizer: optimizer.unwrap_or(preset.optimizer),
             rate: self.rate.unwrap_or(preset.rate),
             seed: self.seed.unwrap_or(preset.seed),
