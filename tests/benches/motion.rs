@@ -3,7 +3,7 @@
 use divan::{Bencher, black_box};
 use stylize::{
     frame::Size,
-    motion::{DisFlow, DisSettings, Flow, Plane},
+    motion::{DisFlow, DisSettings, Flow, Observer, Plane, ReliabilitySettings},
 };
 
 const SIZE: Size = Size::new(320, 180);
@@ -33,5 +33,19 @@ fn flow_both_ways<const THREADS: usize>(bencher: Bencher, preset: &str) {
     let mut flow = DisFlow::new(SIZE, settings);
     bencher.bench_local(|| {
         let _ = black_box(flow.compute(&first, &second));
+    });
+}
+
+/// Flow both ways, reliability, looking for paint elsewhere, holding what rests: all that is asked of two frames, of a picture that
+/// moves as a whole. (`cargo bench --bench frame -- observe` has two that have nothing in common.)
+#[divan::bench(consts = [1, 2])]
+fn observe<const THREADS: usize>(bencher: Bencher) {
+    let frames = [texture(SIZE, 0.0, 0.0), texture(SIZE, 3.3, 1.2)].map(|plane| plane.data().repeat(3));
+    let settings = DisSettings { threads: THREADS, ..DisSettings::FAST };
+    let mut observer = Observer::new(SIZE, settings, ReliabilitySettings::default());
+    let mut number = 0;
+    bencher.bench_local(|| {
+        number += 1;
+        black_box(observer.observe(&frames[number % 2]).expect("frames of its size").cut)
     });
 }
