@@ -71,11 +71,12 @@ impl Costs {
         carried(rung.size) + self.step * stepped(rung.size, rung.steps) / rung.every as f64
     }
 
-    /// Learns from the times of frames at one rung, with steps and without.
+    /// Learns from the times of frames at one rung, with steps and without: goes half of the way there, as factors go, so that one
+    /// hiccup is not taken for a fast device.
     pub fn learn(&mut self, rung: &Rung, with: f64, without: f64) {
         if without > 0.0 {
             let step = (with / without - 1.0) * carried(rung.size) / stepped(rung.size, rung.steps);
-            self.step = step.clamp(PLAUSIBLE.0, PLAUSIBLE.1);
+            self.step = (self.step * step.clamp(PLAUSIBLE.0, PLAUSIBLE.1)).sqrt();
         }
     }
 }
@@ -118,8 +119,8 @@ mod tests {
         for step in [0.05, 1.0, 30.0] {
             let (mut costs, machine) = (Costs::new(), 3e-7);
             let without = machine * carried(320);
-            costs.learn(&rung, without + machine * step * stepped(320, 1), without);
-            assert!((costs.step / step - 1.0).abs() < 1e-9, "{step}: {costs:?}");
+            (0..10).for_each(|_| costs.learn(&rung, without + machine * step * stepped(320, 1), without));
+            assert!((costs.step / step - 1.0).abs() < 0.01, "{step}: {costs:?}");
         }
     }
 
@@ -129,7 +130,7 @@ mod tests {
         costs.learn(&rung, 1.0, 0.0);
         assert_eq!(costs.step, STEP);
         costs.learn(&rung, 1.0, 2.0);
-        assert_eq!(costs.step, PLAUSIBLE.0);
+        assert!(costs.step > 0.05 && costs.step < STEP, "{costs:?}");
     }
 
     #[test]
