@@ -16,8 +16,10 @@ const LONG: Duration = Duration::from_secs(3);
 const FEW: usize = 3;
 /// Between two changes.
 const REST: Duration = Duration::from_secs(4);
-/// After a rung has proved too slow it is not tried again for so long.
+/// After a rung has proved too slow it is not tried again for so long; after another, twice as long, and so on up to `LONGEST_GRUDGE`:
+/// what moves now and then must not move the size each time.
 const GRUDGE: Duration = Duration::from_secs(60);
+const LONGEST_GRUDGE: Duration = Duration::from_secs(480);
 
 /// Holds the source's rate.
 pub struct Controller {
@@ -34,6 +36,8 @@ pub struct Controller {
     changed: Option<Instant>,
     /// What was too slow, and when.
     failed: Option<(Rung, Instant)>,
+    /// How long that is to be remembered.
+    grudge: Duration,
 }
 
 impl Controller {
@@ -50,6 +54,7 @@ impl Controller {
             since: None,
             changed: None,
             failed: None,
+            grudge: GRUDGE / 2,
         }
     }
 
@@ -63,7 +68,7 @@ impl Controller {
         let every = every.or(steps.map(|_| 1));
         if (size, steps, every) != (self.size, self.steps, self.every) {
             (self.size, self.steps, self.every) = (size, steps, every);
-            self.failed = None;
+            (self.failed, self.grudge) = (None, GRUDGE / 2);
             self.change(self.fixed(self.rung, usize::MAX), None);
         }
         self.rung
@@ -98,10 +103,11 @@ impl Controller {
         let ladder = self.ladder(largest);
         let chosen = if share > TOO_SLOW {
             self.failed = Some((self.rung, now));
+            self.grudge = (2 * self.grudge).min(LONGEST_GRUDGE);
             // The cheapest if none fits: the window still runs at the source's rate.
             ladder.iter().rfind(|&rung| predicted(rung) <= FITS).or(ladder.first())
         } else {
-            if self.failed.is_some_and(|(_, when)| now - when > GRUDGE) {
+            if self.failed.is_some_and(|(_, when)| now - when > self.grudge) {
                 self.failed = None;
             }
             let proved = |rung: &Rung| self.failed.is_none_or(|(failed, _)| costs.of(rung) < costs.of(&failed));
@@ -173,11 +179,13 @@ mod tests {
         /// Milliseconds for a million pixels moved.
         speed: f64,
         step: f64,
+        /// Seconds until everything moves and all takes longer, and until it rests again; 0 where it does not.
+        phase: f64,
     }
 
     impl Machine {
         fn new(speed: f64) -> Self {
-            Machine { speed, step: 1.5 }
+            Machine { speed, step: 1.5, phase: 0.0 }
         }
 
         /// Seconds for a frame of so many steps.
@@ -195,10 +203,11 @@ mod tests {
             let (start, mut random) = (Instant::now(), fastrand::Rng::with_seed(1));
             let (mut time, mut frames, mut changes) = (0.0, 0, Vec::new());
             while time < seconds {
+                let slower = if self.phase > 0.0 && (time / self.phase) % 2.0 >= 1.0 { 1.6 } else { 1.0 };
                 let Rung { size, steps, every } = controller.rung();
                 let steps = if frames % every == 0 { steps } else { 0 };
                 frames += 1;
-                let took = self.time(size, steps) * (0.9 + 0.2 * random.f64());
+                let took = slower * self.time(size, steps) * (0.9 + 0.2 * random.f64());
                 time += took.max(PERIOD.as_secs_f64());
                 let now = start + Duration::from_secs_f64(time);
                 changes.extend(controller.frame(now, steps, Duration::from_secs_f64(took), PERIOD, largest));
@@ -212,7 +221,7 @@ mod tests {
         for (speed, step) in
             [(4.0, 1.5), (30.0, 1.5), (60.0, 1.5), (140.0, 1.5), (4.0, 30.0), (10.0, 0.1), (30.0, 0.02)]
         {
-            let (mut controller, machine) = (Controller::new(START), Machine { speed, step });
+            let (mut controller, machine) = (Controller::new(START), Machine { speed, step, phase: 0.0 });
             let changes = machine.run(&mut controller, 120.0, 1280);
             let rung = controller.rung();
             let took = machine.mean(rung);
@@ -223,6 +232,14 @@ mod tests {
             assert_eq!(LADDER.iter().rfind(reach).copied().unwrap_or(rung), rung, "{speed} {step}");
             assert!(changes.len() <= 4, "{speed} {step}: {changes:?}");
         }
+    }
+
+    #[test]
+    fn what_moves_now_and_then_moves_the_size_ever_more_rarely() {
+        let mut controller = Controller::new(START);
+        let machine = Machine { phase: 15.0, ..Machine::new(35.0) };
+        let changes = machine.run(&mut controller, 1800.0, 640).len();
+        assert!(changes <= 14, "{changes}");
     }
 
     #[test]
