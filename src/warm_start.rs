@@ -257,7 +257,7 @@ mod tests {
     const PAINT: f32 = 0.2;
 
     fn carrier(detail: Detail) -> Carrier {
-        Carrier::new(SIZE, Pace::default(), detail, None, Arc::new(Scoped(2)))
+        Carrier::new(SIZE, Pace::SMOOTH, detail, None, Arc::new(Scoped(2)))
     }
 
     /// The start for `frame` after a flat grey one with flat paint, nothing having moved.
@@ -325,7 +325,7 @@ mod tests {
         let backward = FlowField { size, u: wave(0.3, 1), v: wave(0.7, 1) };
         let (before, frame, mask, still) = (wave(0.11, 3), wave(0.13, 3), wave(0.9, 1), wave(0.05, 1));
         let start = |threads: Arc<dyn Parallel>| {
-            let mut carrier = Carrier::new(size, Pace::default(), Detail::default(), None, threads);
+            let mut carrier = Carrier::new(size, Pace::SMOOTH, Detail::default(), None, threads);
             carrier.begin(5);
             let mut optimizer = Adam::in_planes(3 * size.area(), size.area(), 0.02);
             planes(&mut optimizer, size).into_iter().for_each(|plane| plane.copy_from_slice(&wave(0.2, 1)));

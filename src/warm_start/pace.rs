@@ -30,12 +30,6 @@ impl Pace {
     pub const SMOOTH: Pace = Pace { fresh: 4.4, ripening: 10.0, moving: 0.3, resting: 0.08 };
 }
 
-impl Default for Pace {
-    fn default() -> Self {
-        Pace::SMOOTH
-    }
-}
-
 /// Share of the optimizer's momentum that paint keeps there: the way to go was that of another place, and would tint this one.
 const KEPT_MOMENTUM: f32 = 0.15;
 /// Steps at rest after which paint is a quarter as fast as when it came to rest. The square makes all that it will ever move
@@ -114,7 +108,7 @@ mod tests {
     #[test]
     fn paint_from_elsewhere_forgets_where_it_was_going_and_not_how_steep_it_was() {
         let size = Size::new(8, 4);
-        let mut past = Past::new(size, Pace::default(), Detail::default());
+        let mut past = Past::new(size, Pace::SMOOTH, Detail::default());
         let (frame, backward, still) = (vec![0.5; 3 * 32], FlowField::new(size), vec![0.0; 32]);
         let mask: Vec<f32> = (0..32).map(|i| if i % 2 == 0 { 1.0 } else { 0.0 }).collect();
         let seen = Seen { frame: &frame, backward: &backward, mask: &mask, still: &still, cut: false };

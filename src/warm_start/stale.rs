@@ -126,7 +126,7 @@ mod tests {
 
     /// What is stale after these frames, none of which seems to have moved; the age is 100 where nothing is.
     fn stale_after(frames: &[Vec<f32>]) -> Past {
-        let mut past = Past::new(SIZE, Pace::default(), Detail::default());
+        let mut past = Past::new(SIZE, Pace::SMOOTH, Detail::default());
         past.begin(100);
         let (backward, mask, still) = (FlowField::new(SIZE), vec![1.0; SIZE.area()], vec![1.0; SIZE.area()]);
         for frame in frames {

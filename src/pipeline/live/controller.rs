@@ -34,9 +34,9 @@ pub struct Controller {
     /// When the first of them was taken.
     since: Option<Instant>,
     changed: Option<Instant>,
-    /// What was too slow, and when.
+    /// What was too slow, and until when it is not tried again.
     failed: Option<(Rung, Instant)>,
-    /// How long that is to be remembered.
+    /// How long the next one is not.
     grudge: Duration,
 }
 
@@ -54,7 +54,7 @@ impl Controller {
             since: None,
             changed: None,
             failed: None,
-            grudge: GRUDGE / 2,
+            grudge: GRUDGE,
         }
     }
 
@@ -68,7 +68,7 @@ impl Controller {
         let every = every.or(steps.map(|_| 1));
         if (size, steps, every) != (self.size, self.steps, self.every) {
             (self.size, self.steps, self.every) = (size, steps, every);
-            (self.failed, self.grudge) = (None, GRUDGE / 2);
+            (self.failed, self.grudge) = (None, GRUDGE);
             self.change(self.fixed(self.rung, usize::MAX), None);
         }
         self.rung
@@ -102,12 +102,10 @@ impl Controller {
         let predicted = |rung: &Rung| share * costs.of(rung) / costs.of(&self.rung);
         let ladder = self.ladder(largest);
         let chosen = if share > TOO_SLOW {
-            self.failed = Some((self.rung, now));
-            self.grudge = (2 * self.grudge).min(LONGEST_GRUDGE);
             // The cheapest if none fits: the window still runs at the source's rate.
             ladder.iter().rfind(|&rung| predicted(rung) <= FITS).or(ladder.first())
         } else {
-            if self.failed.is_some_and(|(_, when)| now - when > self.grudge) {
+            if self.failed.is_some_and(|(_, until)| now > until) {
                 self.failed = None;
             }
             let proved = |rung: &Rung| self.failed.is_none_or(|(failed, _)| costs.of(rung) < costs.of(&failed));
@@ -117,6 +115,10 @@ impl Controller {
             ladder.iter().rfind(|&rung| better(rung) && fits(rung) && proved(rung))
         };
         let chosen = *chosen.filter(|&&rung| rung != self.rung)?;
+        if share > TOO_SLOW {
+            self.failed = Some((self.rung, now + self.grudge));
+            self.grudge = (2 * self.grudge).min(LONGEST_GRUDGE);
+        }
         self.change(chosen, Some(now));
         Some(chosen)
     }
@@ -179,13 +181,14 @@ mod tests {
         /// Milliseconds for a million pixels moved.
         speed: f64,
         step: f64,
-        /// Seconds until everything moves and all takes longer, and until it rests again; 0 where it does not.
+        /// Seconds until everything moves and all takes so many times as long, and until it rests again; 0 where it does not.
         phase: f64,
+        slower: f64,
     }
 
     impl Machine {
         fn new(speed: f64) -> Self {
-            Machine { speed, step: 1.5, phase: 0.0 }
+            Machine { speed, step: 1.5, phase: 0.0, slower: 1.0 }
         }
 
         /// Seconds for a frame of so many steps.
@@ -203,7 +206,7 @@ mod tests {
             let (start, mut random) = (Instant::now(), fastrand::Rng::with_seed(1));
             let (mut time, mut frames, mut changes) = (0.0, 0, Vec::new());
             while time < seconds {
-                let slower = if self.phase > 0.0 && (time / self.phase) % 2.0 >= 1.0 { 1.6 } else { 1.0 };
+                let slower = if self.phase > 0.0 && (time / self.phase) % 2.0 >= 1.0 { self.slower } else { 1.0 };
                 let Rung { size, steps, every } = controller.rung();
                 let steps = if frames % every == 0 { steps } else { 0 };
                 frames += 1;
@@ -221,7 +224,7 @@ mod tests {
         for (speed, step) in
             [(4.0, 1.5), (30.0, 1.5), (60.0, 1.5), (140.0, 1.5), (4.0, 30.0), (10.0, 0.1), (30.0, 0.02)]
         {
-            let (mut controller, machine) = (Controller::new(START), Machine { speed, step, phase: 0.0 });
+            let (mut controller, machine) = (Controller::new(START), Machine { step, ..Machine::new(speed) });
             let changes = machine.run(&mut controller, 120.0, 1280);
             let rung = controller.rung();
             let took = machine.mean(rung);
@@ -237,7 +240,7 @@ mod tests {
     #[test]
     fn what_moves_now_and_then_moves_the_size_ever_more_rarely() {
         let mut controller = Controller::new(START);
-        let machine = Machine { phase: 15.0, ..Machine::new(35.0) };
+        let machine = Machine { phase: 15.0, slower: 1.6, ..Machine::new(35.0) };
         let changes = machine.run(&mut controller, 1800.0, 640).len();
         assert!(changes <= 14, "{changes}");
     }
@@ -254,6 +257,17 @@ mod tests {
     fn a_machine_that_is_too_slow_gets_the_cheapest() {
         let mut controller = Controller::new(START);
         assert_eq!(Machine::new(4000.0).run(&mut controller, 60.0, 640), [LADDER[0]]);
+    }
+
+    #[test]
+    fn a_machine_that_was_too_slow_for_all_for_a_while_is_not_held_back() {
+        let mut controller = Controller::new(START);
+        let machine = Machine { phase: 100.0, slower: 100.0, ..Machine::new(35.0) };
+        let before = machine.run(&mut controller, 99.0, 640).last().copied();
+        let mut controller = Controller::new(START);
+        // 100 s as above, 100 s in which nothing fits, 100 s as above.
+        let changes = machine.run(&mut controller, 299.0, 640);
+        assert!(changes.contains(&LADDER[0]) && changes.last() == before.as_ref(), "{before:?} {changes:?}");
     }
 
     #[test]
