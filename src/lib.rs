@@ -38,6 +38,7 @@
 //!
 //! Tensors are (n, c, h, w) or (c, h, w), RGB, 0..1.
 
+mod aligned;
 pub mod cli;
 pub mod colour;
 pub mod cost;

@@ -15,6 +15,7 @@ pub use relax::least_rows;
 
 use super::{Job, pyramid::PAD};
 use crate::{
+    aligned::{Aligned, LINE},
     dispatch::wide,
     frame::Size,
     threads::{Parallel, bands, each},
@@ -22,21 +23,30 @@ use crate::{
 
 /// Over-relaxation.
 const OMEGA: f32 = 1.6;
+/// Values of a row before its first pixel, of which one is its border.
+const BEFORE: usize = LINE;
 
-/// The pixels of one colour: `height + 2` rows of `half + 2` values, a border of one on every side.
+/// Values of a row that sweeps go over.
+fn swept(stride: usize) -> usize {
+    stride - BEFORE - LINE
+}
+
+/// The pixels of one colour: `height + 2` rows, a border of one above and below, of `stride` values, [`BEFORE`] of them before the first
+/// pixel and one or more behind the last. Rows begin where cache lines do, and sweeps go over whole lines: what lies behind the last
+/// pixel has no link to it, and stays at rest.
 struct Half {
-    u: Vec<f32>,
-    v: Vec<f32>,
+    u: Aligned,
+    v: Aligned,
     /// Derivatives of the picture: x, y, t, xx, xy, yy, xt, yt; those in time less what the given flow explains, so
     /// that `t + x u + y v` is the brightness residual at `(u, v)`.
-    derivatives: [Vec<f32>; 8],
+    derivatives: [Aligned; 8],
     /// Smoothness of the link to the right and to the one below.
-    right: Vec<f32>,
-    below: Vec<f32>,
+    right: Aligned,
+    below: Aligned,
     /// The linear system at each pixel: its off-diagonal, its right side, the inverse of its diagonal.
-    cross: Vec<f32>,
-    side: [Vec<f32>; 2],
-    inverse: [Vec<f32>; 2],
+    cross: Aligned,
+    side: [Aligned; 2],
+    inverse: [Aligned; 2],
 }
 
 /// Buffers for one level.
@@ -56,8 +66,8 @@ impl Refine {
     /// For work in so many bands at most.
     pub fn new(size: Size, most_bands: usize) -> Self {
         let half = size.width.div_ceil(2);
-        let stride = half + 2;
-        let plane = || vec![0.0; stride * (size.height + 2)];
+        let stride = BEFORE + half.next_multiple_of(LINE) + LINE;
+        let plane = || Aligned::zeros(stride * (size.height + 2));
         let color = || Half {
             u: plane(),
             v: plane(),
@@ -84,7 +94,7 @@ impl Refine {
 
 /// The rows of planes that have a border, in bands between the cuts.
 fn framed<'a, const N: usize>(
-    planes: [&'a mut Vec<f32>; N],
+    planes: [&'a mut Aligned; N],
     stride: usize,
     cuts: &[usize],
 ) -> impl Iterator<Item = [&'a mut [f32]; N]> {
@@ -122,7 +132,7 @@ wide! {
         let (refine, [out_u, out_v]) = (band.refine, &mut band.flow);
         let rows = out_u.chunks_exact_mut(band.width).zip(out_v.chunks_exact_mut(band.width));
         for (y, (out_u, out_v)) in (band.first..).zip(rows) {
-            let at = (y + 1) * refine.stride + 1;
+            let at = (y + 1) * refine.stride + BEFORE;
             let (even, odd) = (&refine.colors[y % 2], &refine.colors[(y + 1) % 2]);
             let row = at..at + refine.half;
             in_turn(&even.u[row.clone()], &odd.u[row.clone()], out_u);

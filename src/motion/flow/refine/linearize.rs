@@ -1,6 +1,6 @@
 //! The energy at the given flow: the second image warped onto the first, and the derivatives of the two.
 
-use super::{Half, Refine, framed};
+use super::{BEFORE, Half, Refine, framed};
 use crate::{
     dispatch::wide,
     frame::Size,
@@ -123,7 +123,7 @@ wide! {
     fn derive(band: &mut Dealt) {
         let Dealt { a, flow, images: [mean, difference], first, rows, stride, hands } = band;
         let width = flow.size.width;
-        let half = *stride - 2;
+        let half = width.div_ceil(2);
         for y in *first..*first + hands[0][0].len() / *stride {
             differentiate(mean, difference, rows, a, y);
             let (fu, fv) = (&flow.u[y * width..(y + 1) * width], &flow.v[y * width..(y + 1) * width]);
@@ -145,7 +145,7 @@ wide! {
                 // The column that makes an odd width even.
                 row[2 * half - 1] = row[width - 1];
             }
-            let start = (y - *first) * *stride + 1;
+            let start = (y - *first) * *stride + BEFORE;
             for (color, hand) in hands.iter_mut().enumerate() {
                 let odd = (color + y) % 2;
                 let [derivatives @ .., u, v] = hand;

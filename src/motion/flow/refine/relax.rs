@@ -5,8 +5,9 @@
 //! Bands go on at the same time: first each goes as far as it comes without its neighbours, in every half sweep a row less at either
 //! end; then the seams between them are filled, which grow by as much.
 
-use super::{Half, OMEGA};
+use super::{BEFORE, Half, OMEGA, swept};
 use crate::{
+    aligned::Aligned,
     dispatch::wide,
     motion::flow::Job,
     threads::{Parallel, bands, each},
@@ -65,8 +66,8 @@ struct System<'a> {
     right: &'a [f32],
     below: &'a [f32],
     cross: &'a [f32],
-    side: &'a [Vec<f32>; 2],
-    inverse: &'a [Vec<f32>; 2],
+    side: &'a [Aligned; 2],
+    inverse: &'a [Aligned; 2],
 }
 
 impl Half {
@@ -109,12 +110,12 @@ wide! {
 
 #[inline(always)]
 fn relax_row(band: &mut Band, color: usize, y: usize) {
-    let (n, stride) = (band.stride - 2, band.stride);
+    let (n, stride) = (swept(band.stride), band.stride);
     let [red, black] = &mut band.flows;
     let ([own_u, own_v], [other_u, other_v]) = if color == 0 { (red, black) } else { (black, red) };
     let (own, other) = (&band.systems[color], &band.systems[1 - color]);
     let odd = (color + y) % 2;
-    let at = (y + 1) * stride + 1;
+    let at = (y + 1) * stride + BEFORE;
     let r = at..at + n;
     let known = Known {
         links: [
@@ -127,7 +128,7 @@ fn relax_row(band: &mut Band, color: usize, y: usize) {
         side: own.side.each_ref().map(|side| &side[r.clone()]),
         inverse: own.inverse.each_ref().map(|inverse| &inverse[r.clone()]),
     };
-    let at = (y + 1 - band.top) * stride + 1;
+    let at = (y + 1 - band.top) * stride + BEFORE;
     let near = [at + odd, at + stride, at + odd - 1, at - stride];
     let (near_u, near_v) = (near.map(|start| &other_u[start..]), near.map(|start| &other_v[start..]));
     solve(&mut own_u[at..at + n], &mut own_v[at..at + n], near_u, near_v, known);

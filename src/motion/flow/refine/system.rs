@@ -1,7 +1,8 @@
 //! The linear system of one round: robust weights at the present flow.
 
-use super::{Half, OMEGA, Refine, framed};
+use super::{BEFORE, Half, OMEGA, Refine, framed, swept};
 use crate::{
+    aligned::Aligned,
     dispatch::wide,
     motion::flow::Job,
     threads::{Parallel, each},
@@ -24,7 +25,8 @@ pub fn smoothness(threads: &dyn Parallel, jobs: &mut [Job], cuts: &[usize]) {
         let [red, black] = &mut refine.colors;
         let flows = [[&red.u[..], &red.v[..]], [&black.u[..], &black.v[..]]];
         let links = framed([&mut red.right, &mut red.below, &mut black.right, &mut black.below], stride, cuts);
-        cuts.iter().zip(links).map(move |(&first, links)| Links { flows, first, height, stride, links })
+        let half = refine.half;
+        cuts.iter().zip(links).map(move |(&first, links)| Links { flows, first, half, height, stride, links })
     });
     each(threads, pieces, |mut band| link(&mut band));
 }
@@ -34,6 +36,7 @@ struct Links<'a> {
     /// u and v of each colour.
     flows: [[&'a [f32]; 2]; 2],
     first: usize,
+    half: usize,
     height: usize,
     stride: usize,
     /// To the right and below, of each colour.
@@ -42,18 +45,18 @@ struct Links<'a> {
 
 wide! {
     fn link(band: &mut Links) {
-        let Links { flows, first, height, stride, links: [red_right, red_below, black_right, black_below] } = band;
-        let (stride, n) = (*stride, *stride - 2);
+        let Links { flows, first, half, height, stride, links: [red_right, red_below, black_right, black_below] } = band;
+        let (stride, n) = (*stride, swept(*stride));
         for (color, (right, below)) in [(red_right, red_below), (black_right, black_below)].into_iter().enumerate() {
             let ([own_u, own_v], [other_u, other_v]) = (flows[color], flows[1 - color]);
             let rows = right.chunks_exact_mut(stride).zip(below.chunks_exact_mut(stride));
             for (y, (right, below)) in (*first..).zip(rows) {
                 let odd = (color + y) % 2;
-                let at = (y + 1) * stride + 1;
+                let at = (y + 1) * stride + BEFORE;
                 let (u, v) = (&own_u[at..at + n], &own_v[at..at + n]);
                 let (ur, vr) = (&other_u[at + odd..at + odd + n], &other_v[at + odd..at + odd + n]);
                 let (ub, vb) = (&other_u[at + stride..at + stride + n], &other_v[at + stride..at + stride + n]);
-                let (right, below) = (&mut right[1..=n], &mut below[1..=n]);
+                let (right, below) = (&mut right[BEFORE..][..n], &mut below[BEFORE..][..n]);
                 for k in 0..n {
                     let (ux, uy) = (ur[k] - u[k], ub[k] - u[k]);
                     let (vx, vy) = (vr[k] - v[k], vb[k] - v[k]);
@@ -65,7 +68,7 @@ wide! {
                     below.copy_from_slice(right);
                 }
                 if odd == 1 {
-                    right[n - 1] = 0.0;
+                    right[*half - 1] = 0.0;
                 }
             }
         }
@@ -78,7 +81,7 @@ fn border(refine: &mut Refine) {
     let (n, height, stride) = (refine.half, refine.height, refine.stride);
     let [red, black] = &mut refine.colors;
     for y in 0..height {
-        let last = (y + 1) * stride + n;
+        let last = (y + 1) * stride + BEFORE + n - 1;
         let (own, other) = if y % 2 == 1 { (&mut *red, &mut *black) } else { (&mut *black, &mut *red) };
         other.u[last + 1] = own.u[last];
         other.v[last + 1] = own.v[last];
@@ -108,14 +111,14 @@ pub fn system(threads: &dyn Parallel, jobs: &mut [Job], cuts: &[usize]) {
 struct Known<'a> {
     u: &'a [f32],
     v: &'a [f32],
-    derivatives: &'a [Vec<f32>; 8],
+    derivatives: &'a [Aligned; 8],
     right: &'a [f32],
     below: &'a [f32],
 }
 
 impl Half {
     /// What the system is made of, and its off-diagonal, right side and inverse diagonal.
-    fn split(&mut self) -> (Known<'_>, [&mut Vec<f32>; 5]) {
+    fn split(&mut self) -> (Known<'_>, [&mut Aligned; 5]) {
         let Half { u, v, derivatives, right, below, cross, side: [side_u, side_v], inverse: [inverse_u, inverse_v] } =
             self;
         (Known { u, v, derivatives, right, below }, [cross, side_u, side_v, inverse_u, inverse_v])
@@ -132,13 +135,13 @@ struct Equations<'a> {
 
 wide! {
     fn equate(band: &mut Equations) {
-        let (stride, n) = (band.stride, band.stride - 2);
+        let (stride, n) = (band.stride, swept(band.stride));
         for (color, system) in band.systems.iter_mut().enumerate() {
             let (own, other) = (band.known[color], band.known[1 - color]);
             for row in 0..system[0].len() / stride {
                 let y = band.first + row;
                 let odd = (color + y) % 2;
-                let at = (y + 1) * stride + 1;
+                let at = (y + 1) * stride + BEFORE;
                 let r = at..at + n;
                 // One by one, so that the compiler knows that all are as long.
                 let [dx, dy, dt, dxx, dxy, dyy, dxt, dyt] = own.derivatives;
@@ -149,7 +152,7 @@ wide! {
                 let (right, below) = (&own.right[r.clone()], &own.below[r]);
                 let left = &other.right[at + odd - 1..at + odd - 1 + n];
                 let above = &other.below[at - stride..at - stride + n];
-                let start = row * stride + 1;
+                let start = row * stride + BEFORE;
                 let [cross, side_u, side_v, inverse_u, inverse_v] = system.each_mut();
                 let (cross, side_u, side_v) =
                     (&mut cross[start..][..n], &mut side_u[start..][..n], &mut side_v[start..][..n]);
