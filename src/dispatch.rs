@@ -7,11 +7,47 @@
 //! integer's range, value by value: [`crate::motion::warp::nearest`]); a closure given to `map` or `from_fn` (a function of its own,
 //! compiled without them); a copy of a length that is not known; every second or eighth value of a slice, fetched one by one; slices taken from a
 //! struct, which might overlap what is written (arguments of a function do not). What does few values at a time is written over
-//! the crate wide's vectors of four and eight.
+//! vectors: of four, the crate wide's, or of eight ([`eight`]), which that crate would make of two of four.
+
+pub(crate) mod eight;
 
 /// Defines a function whose body is compiled for each [`Code`], see the module's text. What the body calls must be
-/// `#[inline(always)]` to profit.
+/// `#[inline(always)]` to profit. A body whose
+/// first argument is `simd: Eight` gets vectors of eight by it; callers leave it out.
 macro_rules! wide {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($simd:ident: Eight, $($arg:ident: $ty:ty),* $(,)?) $body:block) => {
+        $(#[$meta])*
+        $vis fn $name($($arg: $ty),*) {
+            use $crate::dispatch::eight;
+
+            #[inline(always)]
+            fn body<S: eight::Eight>($simd: S, $($arg: $ty),*) $body
+
+            #[cfg(target_arch = "x86_64")]
+            {
+                use $crate::dispatch::{Code, code};
+
+                #[target_feature(enable = "avx2")]
+                fn avx2($($arg: $ty),*) {
+                    // SAFETY: compiled for AVX2, so it runs only where there is.
+                    body(unsafe { eight::Ymm::new() }, $($arg),*)
+                }
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+                fn avx512($($arg: $ty),*) {
+                    // SAFETY: AVX-512 includes AVX2.
+                    body(unsafe { eight::Ymm::new() }, $($arg),*)
+                }
+                match code() {
+                    // SAFETY: the processor has just been seen to have these.
+                    Code::Avx512 => return unsafe { avx512($($arg),*) },
+                    // SAFETY: and so here.
+                    Code::Avx2 => return unsafe { avx2($($arg),*) },
+                    Code::Plain => {}
+                }
+            }
+            body(eight::Portable, $($arg),*)
+        }
+    };
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block) => {
         $(#[$meta])*
         $vis fn $name($($arg: $ty),*) {

@@ -1,8 +1,6 @@
 //! From patches to pixels: every pixel takes the mean of the patches over it, each weighted by how well the pixel
 //! matches where that patch says it went (Kroeger et al., equation 3).
 
-use ::wide::f32x8;
-
 use super::{
     Job,
     patch::{self, SIDE},
@@ -10,7 +8,7 @@ use super::{
     search::Grid,
 };
 use crate::{
-    dispatch::wide,
+    dispatch::{eight::Eight, wide},
     threads::{Parallel, bands, each},
 };
 
@@ -54,7 +52,7 @@ pub fn spread(threads: &dyn Parallel, jobs: &mut [Job], cuts: &[usize]) {
 }
 
 wide! {
-    fn fill(band: &mut Band) {
+    fn fill(simd: Eight, band: &mut Band) {
         let (stride, width) = (band.a.stride, band.a.size.width);
         for sum in &mut band.sums {
             sum.fill(0.0);
@@ -67,7 +65,7 @@ wide! {
                 continue;
             }
             for (column, &x) in band.grid.xs.iter().enumerate() {
-                add(band, x, y, band.grid.place(row, column), rows.clone());
+                add(simd, band, x, y, band.grid.place(row, column), rows.clone());
             }
         }
         let [weight, u, v] = &band.sums;
@@ -86,17 +84,18 @@ wide! {
 }
 
 #[inline(always)]
-fn add(band: &mut Band, x: usize, y: usize, (u, v): (f32, f32), rows: std::ops::Range<usize>) {
+fn add<S: Eight>(simd: S, band: &mut Band, x: usize, y: usize, (u, v): (f32, f32), rows: std::ops::Range<usize>) {
     let Band { a, b, first, sums: [weights, sums_u, sums_v], .. } = band;
     let (to, between) = patch::place(b, x, y, u, v);
+    let (between, u, v, one) = (patch::splat(simd, between), simd.splat(u), simd.splat(v), simd.splat(1.0));
     for row in rows {
-        let there = patch::sample(b, to + (row - y) * b.stride, between);
-        let here = patch::row(&a.image, a.at(x, row));
+        let there = patch::sample(simd, b, to + (row - y) * b.stride, between);
+        let here = simd.load(patch::row(&a.image, a.at(x, row)));
         let start = (row - *first) * a.stride + PAD + x;
-        let weight = f32x8::ONE / (there - here).abs().fast_max(f32x8::ONE);
+        let weight = one / simd.max(simd.abs(there - here), one);
         for (sums, value) in [(&mut *weights, weight), (&mut *sums_u, weight * u), (&mut *sums_v, weight * v)] {
-            let sum = patch::row(sums, start) + value;
-            sums[start..start + SIDE].copy_from_slice(&sum.to_array());
+            let sums = sums[start..start + SIDE].first_chunk_mut().expect("a slice of a patch's width");
+            simd.store(simd.load(sums) + value, sums);
         }
     }
 }

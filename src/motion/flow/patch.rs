@@ -1,10 +1,8 @@
 //! The inverse search: each patch of the first image finds its place in the second by Gauss-Newton steps whose Hessian
 //! is the first image's and so computed once (Baker and Matthews' inverse compositional alignment).
 
-use ::wide::f32x8;
-
 use super::pyramid::{Level, PAD};
-use crate::motion::warp::floor;
+use crate::{dispatch::eight::Eight, motion::warp::floor};
 
 /// Width and height of a patch.
 pub const SIDE: usize = 8;
@@ -42,12 +40,13 @@ pub struct Patch {
 }
 
 impl Patch {
-    /// The better of where the patch of `a` at `(x, y)` is and where its neighbours are, and from there so many steps at most.
+    /// The better of where the patch of the first image `at` that place is and where its neighbours are, and from there so many steps at most.
     #[inline(always)]
-    pub fn visit(
+    pub fn visit<S: Eight>(
         &mut self,
-        [a, b]: [&Level; 2],
-        (x, y): (usize, usize),
+        simd: S,
+        images: [&Level; 2],
+        at: (usize, usize),
         (mut u, mut v): (f32, f32),
         near: [Option<(f32, f32)>; 3],
         steps: usize,
@@ -55,14 +54,14 @@ impl Patch {
         let template = self.template;
         let mut best = match self.residual {
             Some(residual) => residual,
-            None => residual(a, b, &template, x, y, u, v),
+            None => residual(simd, images, &template, at, (u, v)),
         };
         for (nu, nv) in near.into_iter().flatten() {
             // The same place again needs no look.
             if (nu - u).abs() + (nv - v).abs() < 0.1 {
                 continue;
             }
-            let found = residual(a, b, &template, x, y, nu, nv);
+            let found = residual(simd, images, &template, at, (nu, nv));
             if found.squared < best.squared {
                 (u, v, best) = (nu, nv, found);
             }
@@ -73,7 +72,7 @@ impl Patch {
             if du.abs() + dv.abs() < SMALL_STEP {
                 break;
             }
-            let found = residual(a, b, &template, x, y, u - du, v - dv);
+            let found = residual(simd, images, &template, at, (u - du, v - dv));
             if found.squared >= best.squared {
                 break;
             }
@@ -87,37 +86,29 @@ impl Patch {
     }
 }
 
-/// The sum of all lanes, in the same order whatever the processor.
-#[inline(always)]
-fn total(sums: f32x8) -> f32 {
-    let a = sums.to_array();
-    ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]))
-}
-
 /// A row of a patch.
 #[inline(always)]
-pub fn row(plane: &[f32], start: usize) -> f32x8 {
-    let row: &[f32; SIDE] = plane[start..start + SIDE].first_chunk().expect("a slice of a patch's width");
-    f32x8::from(*row)
+pub fn row(plane: &[f32], start: usize) -> &[f32; SIDE] {
+    plane[start..start + SIDE].first_chunk().expect("a slice of a patch's width")
 }
 
 #[inline(always)]
-pub fn template(a: &Level, x: usize, y: usize) -> Template {
-    let (mut sx, mut sy) = (f32x8::ZERO, f32x8::ZERO);
-    let (mut sxx, mut sxy, mut syy) = (f32x8::ZERO, f32x8::ZERO, f32x8::ZERO);
+pub fn template<S: Eight>(simd: S, a: &Level, x: usize, y: usize) -> Template {
+    let [mut sx, mut sy, mut sxx, mut sxy, mut syy] = [simd.splat(0.0); 5];
     let start = a.at(x, y);
     for j in 0..SIDE {
-        let (dx, dy) = (row(&a.dx, start + j * a.stride), row(&a.dy, start + j * a.stride));
-        sx += dx;
-        sy += dy;
-        sxx += dx * dx;
-        sxy += dx * dy;
-        syy += dy * dy;
+        let (dx, dy) = (simd.load(row(&a.dx, start + j * a.stride)), simd.load(row(&a.dy, start + j * a.stride)));
+        sx = sx + dx;
+        sy = sy + dy;
+        sxx = sxx + dx * dx;
+        sxy = sxy + dx * dy;
+        syy = syy + dy * dy;
     }
-    let (dx, dy) = (total(sx), total(sy));
-    let xx = total(sxx) - dx * dx / AREA + DAMPING;
-    let yy = total(syy) - dy * dy / AREA + DAMPING;
-    let xy = total(sxy) - dx * dy / AREA;
+    let [dx, dy, sxx, sxy] = simd.totals([sx, sy, sxx, sxy]);
+    let [syy, ..] = simd.totals([syy; 4]);
+    let xx = sxx - dx * dx / AREA + DAMPING;
+    let yy = syy - dy * dy / AREA + DAMPING;
+    let xy = sxy - dx * dy / AREA;
     let scale = 1.0 / (xx * yy - xy * xy).max(1e-6);
     Template { inverse: [yy * scale, -xy * scale, xx * scale], dx, dy }
 }
@@ -135,34 +126,45 @@ pub fn place(level: &Level, x: usize, y: usize, u: f32, v: f32) -> (usize, [f32;
     (iy as usize * level.stride + ix as usize, weights)
 }
 
+/// The same weights for each pixel of a row.
+#[inline(always)]
+pub fn splat<S: Eight>(simd: S, weights: [f32; 4]) -> [S::Vector; 4] {
+    let [a, b, c, d] = weights;
+    [simd.splat(a), simd.splat(b), simd.splat(c), simd.splat(d)]
+}
+
 /// A row of a displaced patch, interpolated bilinearly.
 #[inline(always)]
-pub fn sample(level: &Level, start: usize, weights: [f32; 4]) -> f32x8 {
-    let (a, b) = (row(&level.image, start), row(&level.image, start + 1));
-    let (c, d) = (row(&level.image, start + level.stride), row(&level.image, start + level.stride + 1));
+pub fn sample<S: Eight>(simd: S, level: &Level, start: usize, weights: [S::Vector; 4]) -> S::Vector {
+    let (image, below) = (&level.image, start + level.stride);
+    let (a, b) = (simd.load(row(image, start)), simd.load(row(image, start + 1)));
+    let (c, d) = (simd.load(row(image, below)), simd.load(row(image, below + 1)));
     (a * weights[0] + b * weights[1]) + (c * weights[2] + d * weights[3])
 }
 
 #[inline(always)]
-fn residual(a: &Level, b: &Level, template: &Template, x: usize, y: usize, u: f32, v: f32) -> Residual {
+fn residual<S: Eight>(
+    simd: S,
+    [a, b]: [&Level; 2],
+    template: &Template,
+    (x, y): (usize, usize),
+    (u, v): (f32, f32),
+) -> Residual {
     let (to, weights) = place(b, x, y, u, v);
     let from = a.at(x, y);
-    let (mut sum, mut square) = (f32x8::ZERO, f32x8::ZERO);
-    let (mut sx, mut sy) = (f32x8::ZERO, f32x8::ZERO);
+    let weights = splat(simd, weights);
+    let [mut sum, mut square, mut sx, mut sy] = [simd.splat(0.0); 4];
     for j in 0..SIDE {
-        let there = sample(b, to + j * b.stride, weights);
+        let there = sample(simd, b, to + j * b.stride, weights);
         let start = from + j * a.stride;
-        let d = there - row(&a.image, start);
-        sum += d;
-        square += d * d;
-        sx += d * row(&a.dx, start);
-        sy += d * row(&a.dy, start);
+        let d = there - simd.load(row(&a.image, start));
+        sum = sum + d;
+        square = square + d * d;
+        sx = sx + d * simd.load(row(&a.dx, start));
+        sy = sy + d * simd.load(row(&a.dy, start));
     }
+    let [sum, square, sx, sy] = simd.totals([sum, square, sx, sy]);
     // Mean-free, so that a change of brightness is no motion.
-    let mean = total(sum) / AREA;
-    Residual {
-        squared: total(square) - mean * mean * AREA,
-        x: total(sx) - mean * template.dx,
-        y: total(sy) - mean * template.dy,
-    }
+    let mean = sum / AREA;
+    Residual { squared: square - mean * mean * AREA, x: sx - mean * template.dx, y: sy - mean * template.dy }
 }

@@ -16,7 +16,7 @@ use super::{
     pyramid::Level,
 };
 use crate::{
-    dispatch::wide,
+    dispatch::{eight::Eight, wide},
     frame::Size,
     threads::{Parallel, each},
 };
@@ -148,7 +148,7 @@ impl Drop for Through<'_> {
 }
 
 wide! {
-    fn visit(row: &mut Row) {
+    fn visit(simd: Eight, row: &mut Row) {
         let Row { images, prior, steps, xs, y, places, before, .. } = *row;
         let through = Through(row.visited);
         let columns = xs.len();
@@ -159,7 +159,7 @@ wide! {
             let at = column(turn);
             let patch = &mut row.patches[at];
             if let Some(prior) = prior {
-                begin(patch, prior, images[0], (xs[at], y));
+                begin(simd, patch, prior, images[0], (xs[at], y));
                 places[at].set(patch.start);
             }
             let mut near = [(turn > 0).then(|| places[column(turn - 1)].get()), None, None];
@@ -171,7 +171,7 @@ wide! {
                 near[1] = Some(before[at].get());
                 near[2] = (turn + 1 < columns).then(|| before[column(turn + 1)].get());
             }
-            let place = patch.visit(images, (xs[at], y), places[at].get(), near, steps);
+            let place = patch.visit(simd, images, (xs[at], y), places[at].get(), near, steps);
             places[at].set(place);
             if turn % NEWS == NEWS - 1 {
                 through.0.store(turn + 1, Ordering::Release);
@@ -182,11 +182,11 @@ wide! {
 
 /// A patch where the field has its centre.
 #[inline(always)]
-fn begin(patch: &mut Patch, prior: &FlowField, image: &Level, (x, y): (usize, usize)) {
+fn begin<S: Eight>(simd: S, patch: &mut Patch, prior: &FlowField, image: &Level, (x, y): (usize, usize)) {
     let (Size { width, height }, half) = (prior.size, SIDE / 2);
     let center = (y + half).min(height - 1) * width + (x + half).min(width - 1);
     let start = (prior.u[center], prior.v[center]);
-    *patch = Patch { start, template: template(image, x, y), residual: None };
+    *patch = Patch { start, template: template(simd, image, x, y), residual: None };
 }
 
 /// Waits until so many patches of a row have been visited; returns how many have.
