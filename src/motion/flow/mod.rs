@@ -178,7 +178,7 @@ impl DisFlow {
         let pyramid = Pyramid::new(size, coarsest + 1);
         let threads = for_pictures(settings.threads).min(MOST_THREADS);
         let directions = [settings.finest_forward, settings.finest]
-            .map(|finest| Direction::new(&pyramid, finest.min(coarsest), settings.stride, threads));
+            .map(|finest| Direction::new(&pyramid, finest.min(coarsest), settings.stride));
         let finest = settings.finest.min(settings.finest_forward).min(coarsest);
         let settings =
             DisSettings { finest, finest_search: settings.finest_search.clamp(finest, coarsest), ..settings };
@@ -232,13 +232,13 @@ impl Flow for DisFlow {
 }
 
 impl Direction {
-    fn new(pyramid: &Pyramid, finest: usize, stride: usize, threads: usize) -> Self {
+    fn new(pyramid: &Pyramid, finest: usize, stride: usize) -> Self {
         let steps = pyramid.levels[finest..]
             .iter()
             .map(|level| Step {
                 grid: Grid::new(level.size, stride),
                 dense: Dense::new(level),
-                refine: Refine::new(level.size, threads),
+                refine: Refine::new(level.size),
                 flow: FlowField::new(level.size),
             })
             .collect();

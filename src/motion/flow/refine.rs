@@ -13,7 +13,7 @@ mod system;
 
 pub use relax::least_rows;
 
-use super::{Job, pyramid::PAD};
+use super::Job;
 use crate::{
     aligned::{Aligned, LINE},
     dispatch::wide,
@@ -26,6 +26,9 @@ const OMEGA: f32 = 1.6;
 /// Values of a row before its first pixel, of which one is its border.
 const BEFORE: usize = LINE;
 
+/// Rows and columns around the images that their derivatives reach over.
+const FRAME: usize = 2;
+
 /// Values of a row that sweeps go over.
 fn swept(stride: usize) -> usize {
     stride - BEFORE - LINE
@@ -37,9 +40,9 @@ fn swept(stride: usize) -> usize {
 struct Half {
     u: Aligned,
     v: Aligned,
-    /// Derivatives of the picture: x, y, t, xx, xy, yy, xt, yt; those in time less what the given flow explains, so
-    /// that `t + x u + y v` is the brightness residual at `(u, v)`.
-    derivatives: [Aligned; 8],
+    /// The data terms, of brightness and of its gradient across and down: x, y and t of each, so that `t + x u + y v` is the residual
+    /// at `(u, v)`, in pixels.
+    residuals: [[Aligned; 3]; 3],
     /// Smoothness of the link to the right and to the one below.
     right: Aligned,
     below: Aligned,
@@ -54,41 +57,30 @@ pub struct Refine {
     half: usize,
     height: usize,
     stride: usize,
-    /// Mean and difference of the first image and the second one warped onto it, on the level's canvas.
-    mean: Vec<f32>,
-    difference: Vec<f32>,
-    /// Rows of derivatives before they are dealt out to the colours, for each band.
-    rows: Vec<[Vec<f32>; 8]>,
+    /// Mean and difference of the first image and the second one warped onto it: even columns and odd ones, `height + 2 FRAME` rows
+    /// each, which lie as a colour's do.
+    mean: [Aligned; 2],
+    difference: [Aligned; 2],
     colors: [Half; 2],
 }
 
 impl Refine {
-    /// For work in so many bands at most.
-    pub fn new(size: Size, most_bands: usize) -> Self {
+    pub fn new(size: Size) -> Self {
         let half = size.width.div_ceil(2);
         let stride = BEFORE + half.next_multiple_of(LINE) + LINE;
         let plane = || Aligned::zeros(stride * (size.height + 2));
         let color = || Half {
             u: plane(),
             v: plane(),
-            derivatives: std::array::from_fn(|_| plane()),
+            residuals: std::array::from_fn(|_| [plane(), plane(), plane()]),
             right: plane(),
             below: plane(),
             cross: plane(),
             side: [plane(), plane()],
             inverse: [plane(), plane()],
         };
-        let canvas = || vec![0.0; (size.width + 2 * PAD) * (size.height + 2 * PAD)];
-        let row = || vec![0.0; 2 * half];
-        Refine {
-            half,
-            height: size.height,
-            stride,
-            mean: canvas(),
-            difference: canvas(),
-            rows: (0..most_bands).map(|_| std::array::from_fn(|_| row())).collect(),
-            colors: [color(), color()],
-        }
+        let image = || [(); 2].map(|()| Aligned::zeros(stride * (size.height + 2 * FRAME)));
+        Refine { half, height: size.height, stride, mean: image(), difference: image(), colors: [color(), color()] }
     }
 }
 

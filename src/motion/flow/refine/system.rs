@@ -14,8 +14,7 @@ const BRIGHTNESS: f32 = 5.0;
 const GRADIENT: f32 = 10.0;
 /// Keeps the robust terms differentiable at zero (squared).
 const EPSILON: f32 = 1e-6;
-/// Keeps the normalization of the data terms finite where the picture is flat (squared grey levels).
-const FLAT: f32 = 0.03;
+
 /// Robust weights of the links between neighbours; none across the border.
 pub fn smoothness(threads: &dyn Parallel, jobs: &mut [Job], cuts: &[usize]) {
     let pieces = jobs.iter_mut().flat_map(|job| {
@@ -111,7 +110,7 @@ pub fn system(threads: &dyn Parallel, jobs: &mut [Job], cuts: &[usize]) {
 struct Known<'a> {
     u: &'a [f32],
     v: &'a [f32],
-    derivatives: &'a [Aligned; 8],
+    residuals: &'a [[Aligned; 3]; 3],
     right: &'a [f32],
     below: &'a [f32],
 }
@@ -119,9 +118,9 @@ struct Known<'a> {
 impl Half {
     /// What the system is made of, and its off-diagonal, right side and inverse diagonal.
     fn split(&mut self) -> (Known<'_>, [&mut Aligned; 5]) {
-        let Half { u, v, derivatives, right, below, cross, side: [side_u, side_v], inverse: [inverse_u, inverse_v] } =
+        let Half { u, v, residuals, right, below, cross, side: [side_u, side_v], inverse: [inverse_u, inverse_v] } =
             self;
-        (Known { u, v, derivatives, right, below }, [cross, side_u, side_v, inverse_u, inverse_v])
+        (Known { u, v, residuals, right, below }, [cross, side_u, side_v, inverse_u, inverse_v])
     }
 }
 
@@ -144,10 +143,10 @@ wide! {
                 let at = (y + 1) * stride + BEFORE;
                 let r = at..at + n;
                 // One by one, so that the compiler knows that all are as long.
-                let [dx, dy, dt, dxx, dxy, dyy, dxt, dyt] = own.derivatives;
-                let (dx, dy, dt) = (&dx[r.clone()], &dy[r.clone()], &dt[r.clone()]);
-                let (dxx, dxy, dyy) = (&dxx[r.clone()], &dxy[r.clone()], &dyy[r.clone()]);
-                let (dxt, dyt) = (&dxt[r.clone()], &dyt[r.clone()]);
+                let [[x, y, t], [xx, xy, xt], [yx, yy, yt]] = own.residuals;
+                let (x, y, t) = (&x[r.clone()], &y[r.clone()], &t[r.clone()]);
+                let (xx, xy, xt) = (&xx[r.clone()], &xy[r.clone()], &xt[r.clone()]);
+                let (yx, yy, yt) = (&yx[r.clone()], &yy[r.clone()], &yt[r.clone()]);
                 let (u, v) = (&own.u[r.clone()], &own.v[r.clone()]);
                 let (right, below) = (&own.right[r.clone()], &own.below[r]);
                 let left = &other.right[at + odd - 1..at + odd - 1 + n];
@@ -158,24 +157,20 @@ wide! {
                     (&mut cross[start..][..n], &mut side_u[start..][..n], &mut side_v[start..][..n]);
                 let (inverse_u, inverse_v) = (&mut inverse_u[start..][..n], &mut inverse_v[start..][..n]);
                 for k in 0..n {
-                    // Each residual in pixels: divided by the gradient it is measured with (Zimmer et al. 2011).
-                    let norm = 1.0 / (dx[k] * dx[k] + dy[k] * dy[k] + FLAT);
-                    let norm_x = 1.0 / (dxx[k] * dxx[k] + dxy[k] * dxy[k] + FLAT);
-                    let norm_y = 1.0 / (dxy[k] * dxy[k] + dyy[k] * dyy[k] + FLAT);
-                    let rt = dt[k] + dx[k] * u[k] + dy[k] * v[k];
-                    let rx = dxt[k] + dxx[k] * u[k] + dxy[k] * v[k];
-                    let ry = dyt[k] + dxy[k] * u[k] + dyy[k] * v[k];
-                    let w = BRIGHTNESS * norm / (rt * rt * norm + EPSILON).sqrt();
-                    let g = GRADIENT / (rx * rx * norm_x + ry * ry * norm_y + EPSILON).sqrt();
-                    let (gx, gy) = (g * norm_x, g * norm_y);
-                    let links = (right[k] + below[k]) + (left[k] + above[k]);
-                    let uu = w * dx[k] * dx[k] + gx * dxx[k] * dxx[k] + gy * dxy[k] * dxy[k];
-                    let vv = w * dy[k] * dy[k] + gx * dxy[k] * dxy[k] + gy * dyy[k] * dyy[k];
-                    cross[k] = w * dx[k] * dy[k] + gx * dxx[k] * dxy[k] + gy * dxy[k] * dyy[k];
-                    side_u[k] = -(w * dx[k] * dt[k] + gx * dxx[k] * dxt[k] + gy * dxy[k] * dyt[k]);
-                    side_v[k] = -(w * dy[k] * dt[k] + gx * dxy[k] * dxt[k] + gy * dyy[k] * dyt[k]);
-                    inverse_u[k] = OMEGA / (uu + links + 1e-6);
-                    inverse_v[k] = OMEGA / (vv + links + 1e-6);
+                    let r = t[k] + x[k] * u[k] + y[k] * v[k];
+                    let rx = xt[k] + xx[k] * u[k] + xy[k] * v[k];
+                    let ry = yt[k] + yx[k] * u[k] + yy[k] * v[k];
+                    let w = BRIGHTNESS / (r * r + EPSILON).sqrt();
+                    let g = GRADIENT / (rx * rx + ry * ry + EPSILON).sqrt();
+                    let links = (right[k] + below[k]) + (left[k] + above[k]) + 1e-6;
+                    let uu = w * x[k] * x[k] + g * (xx[k] * xx[k] + yx[k] * yx[k]) + links;
+                    let vv = w * y[k] * y[k] + g * (xy[k] * xy[k] + yy[k] * yy[k]) + links;
+                    cross[k] = w * x[k] * y[k] + g * (xx[k] * xy[k] + yx[k] * yy[k]);
+                    side_u[k] = -(w * x[k] * t[k] + g * (xx[k] * xt[k] + yx[k] * yt[k]));
+                    side_v[k] = -(w * y[k] * t[k] + g * (xy[k] * xt[k] + yy[k] * yt[k]));
+                    // One division for both.
+                    let inverse = OMEGA / (uu * vv);
+                    (inverse_u[k], inverse_v[k]) = (inverse * vv, inverse * uu);
                 }
             }
         }
