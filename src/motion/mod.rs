@@ -5,6 +5,8 @@
 
 pub(crate) mod box_mean;
 pub mod flow;
+pub(crate) mod gradient;
+mod mean;
 pub mod observer;
 pub mod reliability;
 pub mod rematch;

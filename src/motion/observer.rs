@@ -1,6 +1,9 @@
 //! Watches a sequence of frames: what moved where, what held still, where a scene ends.
 
-use super::{DisFlow, DisSettings, Flow, FlowField, Plane, Reliability, ReliabilitySettings, Rematch, Scale, SceneCut};
+use super::{
+    DisFlow, DisSettings, Flow, FlowField, Plane, Reliability, ReliabilitySettings, Rematch, Scale, SceneCut,
+    mean::mean,
+};
 use std::sync::Arc;
 
 use crate::{
@@ -93,7 +96,7 @@ impl Sight {
 impl Seen<'_> {
     /// Share of the frame that is still, 0 to 1.
     pub fn mean_still(&self) -> f32 {
-        self.still.iter().sum::<f32>() / self.still.len().max(1) as f32
+        mean(self.still)
     }
 }
 

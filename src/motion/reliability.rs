@@ -10,6 +10,8 @@ use self::estimate::{blocks, samples};
 use super::{
     FlowField, FlowPair, Plane,
     box_mean::box_mean,
+    gradient::{gradient_of_row, slope},
+    mean::mean,
     warp::{Kernel, Places, TOGETHER, warp_on},
 };
 use crate::{
@@ -110,17 +112,17 @@ impl Reliability {
 
     /// Mean absolute difference of luma that the motion leaves unexplained, 0..1.
     pub fn mean_residual(&self) -> f32 {
-        self.residual.iter().sum::<f32>() / self.residual.len().max(1) as f32
+        mean(&self.residual)
     }
 
     /// Mean of the mask.
     pub fn mean(&self) -> f32 {
-        self.mask.iter().sum::<f32>() / self.mask.len().max(1) as f32
+        mean(&self.mask)
     }
 
     /// Mean of [`Reliability::still`].
     pub fn mean_still(&self) -> f32 {
-        self.still.iter().sum::<f32>() / self.still.len().max(1) as f32
+        mean(&self.still)
     }
 
     /// Looks at a pair of luma planes in `[0, 1]` and the flow between them.
@@ -236,24 +238,15 @@ wide! {
     }
 }
 
-/// Squared gradient of a plane at one pixel.
-#[inline(always)]
-pub(crate) fn slope(plane: &[f32], at: usize, x: usize, y: usize, size: Size) -> f32 {
-    let (left, right) = (at - usize::from(x > 0), at + usize::from(x + 1 < size.width));
-    let above = if y > 0 { at - size.width } else { at };
-    let below = if y + 1 < size.height { at + size.width } else { at };
-    let (dx, dy) = (0.5 * (plane[right] - plane[left]), 0.5 * (plane[below] - plane[above]));
-    dx * dx + dy * dy
-}
-
 wide! {
     /// The photometric check: what is left after the motion, against noise and against what a misfit of a fraction of a
     /// pixel makes of the local contrast. `residual` and `mask` are of the rows from `top` on.
     fn photometric(current: &[f32], residual: &[f32], top: usize, mask: &mut [f32], floor: f32, size: Size) {
         let rows = residual.chunks_exact(size.width).zip(mask.chunks_exact_mut(size.width));
+        let mut contrast = vec![0.0; size.width];
         for (y, (residual, mask)) in (top..).zip(rows) {
-            for (x, (residual, mask)) in residual.iter().zip(mask).enumerate() {
-                let contrast = slope(current, y * size.width + x, x, y, size).sqrt();
+            gradient_of_row(current, y, &mut contrast, size);
+            for ((residual, mask), contrast) in residual.iter().zip(mask).zip(&contrast) {
                 *mask *= ramp(residual / (floor + 0.3 * contrast));
             }
         }

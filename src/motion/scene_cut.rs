@@ -3,7 +3,7 @@
 //! The first alone would take a flash of light for a cut, the second alone a fast pan.
 
 use super::{Plane, Reliability};
-use crate::{error::Result, frame::Size};
+use crate::{dispatch::wide, error::Result, frame::Size};
 
 /// Size of the thumbnails whose likeness is measured.
 const GRID: Size = Size::new(16, 12);
@@ -75,22 +75,31 @@ fn dissimilarity(a: &[f32], b: &[f32]) -> f32 {
     0.5 * (1.0 - (ab + flat) / ((aa + flat) * (bb + flat)).sqrt())
 }
 
-/// Means over the cells of the grid.
+/// Means over the cells of the grid; pixel `x` of a row belongs to cell `x * GRID.width / width`, rows alike.
 fn shrink(plane: &Plane, thumbnail: &mut [f32]) {
     let Size { width, height } = plane.size();
-    let mut counts = [0.0f32; GRID.area()];
-    // Column x belongs to cell x * GRID.width / width.
-    let first = |cell: usize| (cell * width).div_ceil(GRID.width);
-    thumbnail.fill(0.0);
-    for y in 0..height {
-        let row = &plane.data()[y * width..(y + 1) * width];
-        for cell in 0..GRID.width {
-            let (at, values) = (y * GRID.height / height * GRID.width + cell, &row[first(cell)..first(cell + 1)]);
-            thumbnail[at] = values.iter().fold(thumbnail[at], |sum, value| sum + value);
-            counts[at] += values.len() as f32;
+    let first = |cell: usize, cells: usize, side: usize| (cell * side).div_ceil(cells);
+    let mut columns = vec![0.0; width];
+    for (row, cells) in thumbnail.chunks_exact_mut(GRID.width).enumerate() {
+        let rows = first(row, GRID.height, height)..first(row + 1, GRID.height, height);
+        columns.fill(0.0);
+        down(&plane.data()[rows.start * width..rows.end * width], &mut columns);
+        for (cell, mean) in cells.iter_mut().enumerate() {
+            let columns = &columns[first(cell, GRID.width, width)..first(cell + 1, GRID.width, width)];
+            *mean = columns.iter().sum::<f32>() / (columns.len() * rows.len()).max(1) as f32;
         }
     }
-    thumbnail.iter_mut().zip(counts).for_each(|(sum, count)| *sum /= count.max(1.0));
+}
+
+wide! {
+    /// Adds rows to the sums of their columns.
+    fn down(rows: &[f32], columns: &mut [f32]) {
+        for row in rows.chunks_exact(columns.len()) {
+            for (sum, value) in columns.iter_mut().zip(row) {
+                *sum += value;
+            }
+        }
+    }
 }
 
 #[cfg(test)]

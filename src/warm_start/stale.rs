@@ -9,8 +9,7 @@
 use super::{Past, between};
 use crate::{
     dispatch::wide,
-    frame::Size,
-    motion::{Seen, box_mean::box_mean, reliability::slope},
+    motion::{Seen, box_mean::box_mean, gradient::gradient},
     threads::{Parallel, strips},
 };
 
@@ -70,18 +69,6 @@ impl Past {
 }
 
 wide! {
-    /// Length of the gradient at each pixel of the rows from `top` on.
-    fn gradient(plane: &[f32], top: usize, out: &mut [f32], size: Size) {
-        for (row, out) in out.chunks_exact_mut(size.width).enumerate() {
-            let y = top + row;
-            for (x, out) in out.iter_mut().enumerate() {
-                *out = slope(plane, y * size.width + x, x, y, size).sqrt();
-            }
-        }
-    }
-}
-
-wide! {
     /// Compares how each place looks with how it did where its paint was made, and lets the paint forget a little.
     fn outlived(now: [&[f32]; LOOKS], then: [&mut [f32]; LOOKS], stale: &mut [f32]) {
         let length = stale.len();
@@ -107,6 +94,7 @@ wide! {
 mod tests {
     use super::*;
     use crate::{
+        frame::Size,
         motion::FlowField,
         threads::Serial,
         warm_start::{Detail, Pace},

@@ -1,7 +1,11 @@
 //! What the reliability of motion is measured against: the sensor's noise and the motion of the camera.
 
-use super::{Reliability, slope};
-use crate::{frame::Size, motion::FlowField};
+use super::Reliability;
+use crate::{
+    dispatch::wide,
+    frame::Size,
+    motion::{FlowField, gradient::slope},
+};
 
 /// Side of the blocks that the noise is measured in.
 const BLOCK: usize = 8;
@@ -35,7 +39,7 @@ impl Reliability {
                 let at = y * width + x;
                 seen += 1;
                 if slope(current, at, x, y, self.size) > least {
-                    self.lengths.push(flow.u[at].hypot(flow.v[at]));
+                    self.lengths.push(flow.u[at] * flow.u[at] + flow.v[at] * flow.v[at]);
                 }
             }
         }
@@ -43,19 +47,14 @@ impl Reliability {
             return 0.0;
         }
         let middle = self.lengths.len() / 2;
-        *self.lengths.select_nth_unstable_by(middle, f32::total_cmp).1
+        self.lengths.select_nth_unstable_by(middle, f32::total_cmp).1.sqrt()
     }
 
     /// From the blocks of the picture that changed least: those show noise alone in all but the wildest frames.
     pub(super) fn estimate_noise(&mut self) -> f32 {
-        let Size { width, height } = self.size;
         self.blocks.clear();
-        for top in (0..height.saturating_sub(BLOCK - 1)).step_by(BLOCK) {
-            for left in (0..width.saturating_sub(BLOCK - 1)).step_by(BLOCK) {
-                let rows = (top..top + BLOCK).map(|y| &self.change[y * width + left..][..BLOCK]);
-                let sum: f32 = rows.map(|row| row.iter().sum::<f32>()).sum();
-                self.blocks.push(sum / (BLOCK * BLOCK) as f32);
-            }
+        for rows in self.change.chunks_exact(BLOCK * self.size.width) {
+            average(rows, self.size.width, &mut self.blocks);
         }
         if self.blocks.is_empty() {
             return self.noise;
@@ -64,5 +63,21 @@ impl Reliability {
         let (_, &mut mean, _) = self.blocks.select_nth_unstable_by(low, f32::total_cmp);
         // Mean absolute difference of two normal variables: 2 sigma / sqrt(pi).
         mean * 0.886
+    }
+}
+
+wide! {
+    /// The means of whole blocks in as many rows as they have.
+    fn average(rows: &[f32], width: usize, means: &mut Vec<f32>) {
+        for left in (0..width / BLOCK * BLOCK).step_by(BLOCK) {
+            let mut sums = [0.0f32; BLOCK];
+            for row in rows.chunks_exact(width) {
+                let row = &row[left..left + BLOCK];
+                for k in 0..BLOCK {
+                    sums[k] += row[k];
+                }
+            }
+            means.push(sums.iter().sum::<f32>() / (BLOCK * BLOCK) as f32);
+        }
     }
 }
