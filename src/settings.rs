@@ -1,6 +1,7 @@
 //! What the user can set about the painting, its presets and its limits. No command line, no files.
 
 use crate::{
+    cost::tv::Variation,
     error::{Error, Result},
     frame::Size,
     motion::{DisSettings, Observer, ReliabilitySettings},
@@ -52,8 +53,10 @@ pub struct Settings {
     /// Passes over a video, forward and backward in turn; each takes `steps` for each frame.
     pub passes: usize,
     pub balance: Balance,
-    /// tau, the weight of total variation beside an alpha of 1; None: what suits the network ([`Settings::tv_for`]).
+    /// tau, the weights of total variation beside an alpha of 1, of all channels and of colours alone; None: what suits the network
+    /// ([`Settings::tv_for`]).
     pub tv: Option<f64>,
+    pub tv_colour: Option<f64>,
     pub optimizer: OptimizerKind,
     /// Adam's step size, in units of the full range of a colour (0..1).
     pub rate: f64,
@@ -107,6 +110,7 @@ impl Default for Settings {
             passes: 1,
             balance: Balance::Strength(0.5),
             tv: None,
+            tv_colour: None,
             optimizer: OptimizerKind::Adam,
             rate: 0.02,
             warm_start: WarmStart::default(),
@@ -130,8 +134,9 @@ impl Settings {
 
     /// tau with a network: what was set, or what keeps single pixels from standing out and leaves strokes. Steps down a grainy
     /// network need more of it ([`Vgg::is_grainy`]).
-    pub fn tv_for(&self, vgg: &Vgg) -> f64 {
-        self.tv.unwrap_or(if vgg.is_grainy() { 28.0 } else { 7.0 })
+    pub fn tv_for(&self, vgg: &Vgg) -> Variation {
+        let (all, colour) = if vgg.is_grainy() { (28.0, 84.0) } else { (5.0, 45.0) };
+        Variation { all: self.tv.unwrap_or(all), colour: self.tv_colour.unwrap_or(colour) }
     }
 
     /// The pace with a network.
@@ -155,6 +160,7 @@ impl Settings {
         within("first-steps", self.first_steps as f64, 1.0, 1e5, "between 1 and 100000")?;
         within("multi-pass", self.passes as f64, 1.0, 100.0, "between 1 and 100")?;
         within("tv", self.tv.unwrap_or(0.0), 0.0, 1e6, "between 0 and 1e6")?;
+        within("tv-colour", self.tv_colour.unwrap_or(0.0), 0.0, 1e6, "between 0 and 1e6")?;
         within("temporal-weight", self.temporal, 0.0, 1e9, "between 0 and 1e9")?;
         within("rate", self.rate, 1e-5, 1.0, "between 0.00001 and 1")?;
         within("detail", self.detail, 0.0, 1.0, "between 0 and 1")?;
@@ -190,14 +196,15 @@ mod tests {
     fn what_was_not_set_suits_the_network() {
         let settings = Settings::default();
         let mut vgg = embedded::network("tiny").expect("it is inside").expect("it is sound");
-        assert_eq!((settings.tv_for(&vgg), settings.pace_for(&vgg)), (7.0, Pace::SMOOTH));
+        let tau = |all, colour| Variation { all, colour };
+        assert_eq!((settings.tv_for(&vgg), settings.pace_for(&vgg)), (tau(5.0, 45.0), Pace::SMOOTH));
         // A second convolution at the full size, as VGG-19 has it.
         let first = vgg.layers[0].clone();
         assert!(matches!((&vgg.layers[0], &vgg.layers[1]), (Layer::Conv(_), Layer::Pool)));
         vgg.layers.insert(1, first);
-        assert_eq!((settings.tv_for(&vgg), settings.pace_for(&vgg)), (28.0, Pace::GRAINY));
+        assert_eq!((settings.tv_for(&vgg), settings.pace_for(&vgg)), (tau(28.0, 84.0), Pace::GRAINY));
         let set = Settings { tv: Some(1.0), pace: Some(Pace::SMOOTH), ..settings };
-        assert_eq!((set.tv_for(&vgg), set.pace_for(&vgg)), (1.0, Pace::SMOOTH));
+        assert_eq!((set.tv_for(&vgg), set.pace_for(&vgg)), (tau(1.0, 84.0), Pace::SMOOTH));
     }
 
     #[test]

@@ -172,6 +172,7 @@ fn numbers_out_of_range() {
         ("--style-weight", &["-1", "nan", "inf", "1e300"]),
         ("--content-weight", &["-1", "nan", "inf"]),
         ("--tv", &["-1", "nan"]),
+        ("--tv-colour", &["-1", "nan"]),
         ("--rate", &["0", "-1", "nan", "5"]),
         ("--detail", &["-0.5", "2", "nan"]),
         ("--threads", &["-1", "1000000"]),

@@ -13,7 +13,7 @@ use super::{
     trial::distance,
 };
 use crate::{
-    cost::style::StyleTarget,
+    cost::{style::StyleTarget, tv::Variation},
     error::Result,
     frame::Size,
     net::{
@@ -204,7 +204,7 @@ fn proves_itself(runtime: &Runtime, name: &str, tolerance: f64, prepare: impl Fn
     false
 }
 
-const TRIAL: Weights = Weights { content: 1.0, style: 1.0, tv: 0.0 };
+const TRIAL: Weights = Weights { content: 1.0, style: 1.0, tv: Variation::ZERO };
 
 /// A kind of engine and the host engine on a small network; returns the relative distance of the gradients.
 fn check(runtime: &Runtime, prepare: impl Fn(&Vgg) -> Kind) -> Result<f64> {

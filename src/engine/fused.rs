@@ -10,7 +10,11 @@ use ort::value::Tensor;
 
 use super::{Losses, Objective, Units, Weights};
 use crate::{
-    cost::{content, style::StyleTarget, tv},
+    cost::{
+        content,
+        style::StyleTarget,
+        tv::{self, Variation},
+    },
     error::{Error, Result},
     frame::Size,
     net::{
@@ -121,7 +125,7 @@ impl FusedEngine {
             size,
             units,
             layout,
-            weights: Weights { content: 1.0, style: 1.0, tv: 0.0 },
+            weights: Weights { content: 1.0, style: 1.0, tv: Variation::ZERO },
             step,
             features,
             picture,
@@ -278,11 +282,8 @@ impl Objective for FusedEngine {
             losses.style += f64::from(described.lambda) * *layer;
         }
         losses.content = f64::from(self.content_value.extract_tensor().1[0]);
-        losses.tv = 0.0;
-        if weights.tv > 0.0 {
-            losses.tv = tv::value_and_add_gradient(picture, weights.tv, gradient);
-        }
-        losses.total = weights.content * losses.content + weights.style * losses.style + weights.tv * losses.tv;
+        losses.tv = tv::value_and_add_gradient(picture, weights.tv, gradient);
+        losses.total = weights.content * losses.content + weights.style * losses.style + losses.tv.weighted(weights.tv);
         Ok(losses)
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     cost::{
         content,
         style::{self, StyleTarget},
-        tv,
+        tv::{self, Variation},
     },
     error::Result,
     frame::Size,
@@ -74,7 +74,7 @@ impl HostEngine {
         let taps = tapped.into_iter().map(|layer| TappedMap::new(&vgg, layer, shapes[layer])).collect::<Result<_>>()?;
         Ok(HostEngine {
             units,
-            weights: Weights { content: 1.0, style: 1.0, tv: 0.0 },
+            weights: Weights { content: 1.0, style: 1.0, tv: Variation::ZERO },
             targets: Vec::new(),
             content: None,
             features,
@@ -157,12 +157,9 @@ impl Objective for HostEngine {
         }
         self.backward.run()?;
         gradient.iter_mut().zip(self.gradient.extract_tensor().1).for_each(|(to, from)| *to = *from);
-        self.losses.tv = 0.0;
-        if self.weights.tv > 0.0 {
-            self.losses.tv = tv::value_and_add_gradient(picture, self.weights.tv, gradient);
-        }
+        self.losses.tv = tv::value_and_add_gradient(picture, self.weights.tv, gradient);
         let (weights, losses) = (self.weights, &mut self.losses);
-        losses.total = weights.content * losses.content + weights.style * losses.style + weights.tv * losses.tv;
+        losses.total = weights.content * losses.content + weights.style * losses.style + losses.tv.weighted(weights.tv);
         Ok(losses)
     }
 }

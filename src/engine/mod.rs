@@ -17,7 +17,10 @@ pub use choice::{Choice, Engines};
 
 use ndarray::{ArrayView3, ArrayViewMut3};
 
-use crate::{cost::style::StyleTarget, error::Result};
+use crate::{
+    cost::{style::StyleTarget, tv::Variation},
+    error::Result,
+};
 
 /// The weights of the terms.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,7 +30,7 @@ pub struct Weights {
     /// beta, of the style cost.
     pub style: f64,
     /// tau, of the total variation.
-    pub tv: f64,
+    pub tv: Variation,
 }
 
 /// The value of every term at a picture, unweighted.
@@ -42,7 +45,7 @@ pub struct Losses {
     /// `J_style = sum_l lambda_l J_style^l`
     pub style: f64,
     /// TV
-    pub tv: f64,
+    pub tv: Variation,
 }
 
 impl std::fmt::Display for Losses {

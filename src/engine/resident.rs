@@ -14,7 +14,7 @@ use ndarray::{Array2, Array3, ArrayView3};
 use self::memory::{Memory, half};
 use super::{Losses, Units, Weights};
 use crate::{
-    cost::style::StyleTarget,
+    cost::{style::StyleTarget, tv::Variation},
     error::{Error, Result},
     frame::Size,
     motion::FlowField,
@@ -115,7 +115,7 @@ impl Resident {
         Ok(Resident {
             size,
             storage,
-            weights: Weights { content: 1.0, style: 1.0, tv: 0.0 },
+            weights: Weights { content: 1.0, style: 1.0, tv: Variation::ZERO },
             style_scales: vec![0.0; taps],
             step,
             look,
@@ -265,14 +265,14 @@ impl Resident {
         }
         let taps = self.vgg.taps.len();
         losses.content = f64::from(values[taps]);
-        losses.tv = if weights.tv > 0.0 { f64::from(values[taps + 1]) } else { 0.0 };
-        losses.total = weights.content * losses.content + weights.style * losses.style + weights.tv * losses.tv;
+        losses.tv = Variation { all: f64::from(values[taps + 1]), colour: f64::from(values[taps + 2]) };
+        losses.total = weights.content * losses.content + weights.style * losses.style + losses.tv.weighted(weights.tv);
         Ok(losses)
     }
 
     /// The temporal cost where the last step began, as of the last [`Resident::losses`].
     pub fn temporal(&self) -> f64 {
-        f64::from(self.found[self.vgg.taps.len() + 2])
+        f64::from(self.found[self.vgg.taps.len() + 3])
     }
 
     /// Writes the picture to `to`: RGB, 0..1, (3, H, W).
@@ -311,7 +311,7 @@ impl Resident {
         let factors = Factors {
             style: self.style_scales.iter().zip(&self.vgg.taps).map(style).collect(),
             content: self.weights.content as f32,
-            tv: self.weights.tv as f32,
+            tv: [self.weights.tv.all as f32, self.weights.tv.colour as f32],
             temporal: temporal as f32,
             rate,
             prior: if self.carried { PRIOR } else { 0.0 },

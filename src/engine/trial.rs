@@ -9,7 +9,7 @@ use ndarray::{Array3, ArrayView3};
 
 use super::{Choice, Engines, Objective, Units, Weights, host, host::HostEngine, resident::Resident};
 use crate::{
-    cost::style::StyleTarget,
+    cost::{style::StyleTarget, tv::Variation},
     error::Result,
     frame::Size,
     machine::{self, Card},
@@ -22,7 +22,7 @@ use crate::{
 };
 
 const RATE: f32 = 0.02;
-const WEIGHTS: Weights = Weights { content: 1.0, style: 10.0, tv: 20.0 };
+const WEIGHTS: Weights = Weights { content: 1.0, style: 10.0, tv: Variation { all: 20.0, colour: 40.0 } };
 
 /// How far a device is from the host engine.
 #[derive(Clone, Copy, Debug, PartialEq)]

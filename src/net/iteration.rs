@@ -28,7 +28,7 @@ pub const FACTORS: &str = "factors";
 /// What the terms' sums are multiplied with to be their values, in the order of [`LOSSES`]; but for the content's, which
 /// [`CONTENT_SCALE`] completes.
 pub const SCALES: &str = "value_scales";
-/// The terms' values, unweighted: each tap's style, content, total variation, temporal.
+/// The terms' values, unweighted: each tap's style, content, total variation, that of colours, temporal.
 pub const LOSSES: &str = "losses";
 /// The optimizer's state, in this order: both moments (1, 3, H, W), and how much of each was seen, `1 - beta^t`, (1, 1, H, W).
 pub const STATE: [&str; 4] = ["first", "second", "seen_first", "seen_second"];
@@ -53,8 +53,8 @@ pub struct Factors {
     pub style: Vec<f32>,
     /// The content cost's weight.
     pub content: f32,
-    /// tau
-    pub tv: f32,
+    /// tau, of all channels and of colours.
+    pub tv: [f32; 2],
     /// gamma
     pub temporal: f32,
     /// Adam's rate.
@@ -67,20 +67,21 @@ pub struct Factors {
 
 impl Factors {
     pub fn to_vec(&self) -> Vec<f32> {
-        let rest = [self.content, self.tv, self.temporal, self.rate, self.prior, self.longest];
+        let [tv, colour] = self.tv;
+        let rest = [self.content, tv, colour, self.temporal, self.rate, self.prior, self.longest];
         self.style.iter().copied().chain(rest).collect()
     }
 }
 
 /// Length of [`FACTORS`] and of [`LOSSES`].
 pub fn lengths(vgg: &Vgg) -> (usize, usize) {
-    (vgg.taps.len() + 6, vgg.taps.len() + 3)
+    (vgg.taps.len() + 7, vgg.taps.len() + 4)
 }
 
-/// The scales of the values that depend on size and storage only: of content, total variation, temporal.
-pub fn pixel_scales(size: Size, storage: Storage) -> [f32; 3] {
+/// The scales of the values that depend on size and storage only: of content, total variation and the colours', temporal.
+pub fn pixel_scales(size: Size, storage: Storage) -> [f32; 4] {
     let pixels = 1.0 / (3 * size.area()) as f32;
-    [1.0 / storage.scale().powi(2), pixels, pixels]
+    [1.0 / storage.scale().powi(2), pixels, pixels, pixels]
 }
 
 /// The whole step. With `gradient` the gradient of all terms is an output too.
@@ -97,17 +98,19 @@ pub fn iteration(vgg: &Vgg, size: Size, storage: Storage, gradient: bool) -> Vec
     let outputs: Vec<&str> = names.iter().map(String::as_str).collect();
     graph.node_in("", "Split", &[FACTORS], &outputs, &[("axis", Attribute::Int(0))]);
     let (style, rest) = outputs.split_at(vgg.taps.len());
-    let [content, tv, temporal, rate, prior, longest] = rest else { unreachable!("six factors after the taps'") };
+    let [content, tv, colour, temporal, rate, prior, longest] = rest else {
+        unreachable!("seven factors after the taps'")
+    };
 
     let content = graph.node("Mul", &[content, CONTENT_SCALE], "content_coefficient", &[]);
     let coefficients = Coefficients { style: style.iter().map(|&name| name.to_owned()).collect(), content };
     let written = write_objective(&mut graph, vgg, size, PICTURE, (storage, Mask::Sign), &coefficients);
-    let (smooth, varied) = write_total_variation(&mut graph, size, tv);
+    let (smooth, [varied, coloured]) = write_total_variation(&mut graph, size, [tv, colour]);
     let (held, moved) = write_temporal(&mut graph, size, temporal);
     let sum = graph.node("Add", &[&written.gradient, &smooth], "gradient_with_tv", &[]);
     let sum = graph.node("Add", &[&sum, &held], "gradient_of_all", &[]);
     let content = graph.node("Mul", &[&written.content, CONTENT_SCALE], "content_scaled", &[]);
-    let sums = [&written.style[..], &[content, varied, moved]].concat();
+    let sums = [&written.style[..], &[content, varied, coloured, moved]].concat();
     write_losses(&mut graph, &sums, losses);
     write_adam(&mut graph, &sum, [rate, prior, longest]);
     for name in [PICTURE].into_iter().chain(STATE) {
@@ -135,8 +138,8 @@ fn write_losses(graph: &mut GraphWriter, sums: &[String], count: usize) {
     graph.output(LOSSES, &[count]);
 }
 
-/// Total variation as in [`crate::cost::tv`]: its weighted gradient, and the sum of squares.
-fn write_total_variation(graph: &mut GraphWriter, size: Size, weight: &str) -> (String, String) {
+/// Total variation as in [`crate::cost::tv`]: its weighted gradient, and the sums of squares of all channels and of colours.
+fn write_total_variation(graph: &mut GraphWriter, size: Size, weights: [&str; 2]) -> (String, [String; 2]) {
     let mut parts = Vec::new();
     for (axis, name, side) in [(3i64, "across", size.width), (2, "down", size.height)] {
         let (from, to) = (format!("tv_second_{name}"), format!("tv_last_{name}"));
@@ -149,7 +152,10 @@ fn write_total_variation(graph: &mut GraphWriter, size: Size, weight: &str) -> (
         let later = graph.node("Slice", &[PICTURE, &one, &end, &axis_name], &format!("later_{name}"), &[]);
         let earlier = graph.node("Slice", &[PICTURE, &zero, &before, &axis_name], &format!("earlier_{name}"), &[]);
         let step = graph.node("Sub", &[&later, &earlier], &format!("step_{name}"), &[]);
-        let sum = write_sum_of_squares(graph, &step, &format!("tv_sum_{name}"));
+        let grey = write_channel_mean(graph, &step, &format!("tv_grey_step_{name}"));
+        let colour = graph.node("Sub", &[&step, &grey], &format!("tv_colour_step_{name}"), &[]);
+        let sums = [(&step, "all"), (&colour, "colour")]
+            .map(|(step, what)| write_sum_of_squares(graph, step, &format!("tv_sum_{what}_{name}")));
         // A pixel's gradient is the step to it minus the step from it.
         let pad = |graph: &mut GraphWriter, begin: usize, end: usize, what: &str| {
             let mut pads = [0i64; 8];
@@ -158,13 +164,27 @@ fn write_total_variation(graph: &mut GraphWriter, size: Size, weight: &str) -> (
             graph.node("Pad", &[&step, &pads], &format!("step_{what}_{name}"), &[])
         };
         let (to, from) = (pad(graph, 1, 0, "to"), pad(graph, 0, 1, "from"));
-        parts.push((graph.node("Sub", &[&to, &from], &format!("tv_gradient_{name}"), &[]), sum));
+        parts.push((graph.node("Sub", &[&to, &from], &format!("tv_gradient_{name}"), &[]), sums));
     }
     let gradient = graph.node("Add", &[&parts[0].0, &parts[1].0], "tv_gradient", &[]);
     let factor = graph.constant("tv_factor", &[1], &[2.0 / (3 * size.area()) as f32]);
-    let factor = graph.node("Mul", &[weight, &factor], "tv_coefficient", &[]);
-    let gradient = graph.node("Mul", &[&gradient, &factor], "tv_weighted", &[]);
-    (gradient, graph.node("Add", &[&parts[0].1, &parts[1].1], "tv_sum", &[]))
+    // The colours' share of it is what it has beside its mean, as they are.
+    let grey = write_channel_mean(graph, &gradient, "tv_grey");
+    let colour = graph.node("Sub", &[&gradient, &grey], "tv_colour", &[]);
+    let [all, colour] =
+        [(&gradient, weights[0], "all"), (&colour, weights[1], "colour")].map(|(part, weight, what)| {
+            let factor = graph.node("Mul", &[weight, &factor], &format!("tv_coefficient_{what}"), &[]);
+            graph.node("Mul", &[part, &factor], &format!("tv_weighted_{what}"), &[])
+        });
+    let sums = [(0, "all"), (1, "colour")]
+        .map(|(k, what)| graph.node("Add", &[&parts[0].1[k], &parts[1].1[k]], &format!("tv_sum_{what}"), &[]));
+    (graph.node("Add", &[&all, &colour], "tv_weighted", &[]), sums)
+}
+
+/// The mean of the channels at each pixel, (1, 1, H, W).
+fn write_channel_mean(graph: &mut GraphWriter, of: &str, name: &str) -> String {
+    let axes = [("axes", Attribute::Ints(vec![1])), ("keepdims", Attribute::Int(1))];
+    graph.node("ReduceMean", &[of], name, &axes)
 }
 
 /// The temporal cost as in [`crate::cost::temporal`]: its weighted gradient, and the sum.

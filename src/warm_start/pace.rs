@@ -27,7 +27,7 @@ impl Pace {
     /// it takes shorter ones for longer.
     pub const GRAINY: Pace = Pace { fresh: 2.2, ripening: 20.0, moving: 0.8, ..Pace::SMOOTH };
     /// For other networks.
-    pub const SMOOTH: Pace = Pace { fresh: 4.4, ripening: 10.0, moving: 0.3, resting: 0.08 };
+    pub const SMOOTH: Pace = Pace { fresh: 4.4, ripening: 10.0, moving: 0.15, resting: 0.08 };
 }
 
 /// Share of the optimizer's momentum that paint keeps there: the way to go was that of another place, and would tint this one.

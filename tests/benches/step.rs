@@ -8,7 +8,7 @@ use std::{path::PathBuf, sync::Arc};
 use divan::{Bencher, counter::ItemsCount};
 use ndarray::Array3;
 use stylize::{
-    cost::style::StyleTarget,
+    cost::{style::StyleTarget, tv::Variation},
     engine::{Choice, Engines, Objective, Units, Weights, host},
     frame::Size,
     net::{
@@ -98,7 +98,7 @@ fn whole_step(bencher: Bencher, case: &str) {
     let grams = host::grams(&runtime, &vgg, picture(size, 1).view()).expect("grams");
     let target = |(gram, tap): (_, &stylize::net::vgg::Tap)| StyleTarget::relative(gram, tap.head.as_ref());
     objective.set_style(grams.into_iter().zip(&vgg.taps).map(target).collect());
-    objective.set_weights(Weights { content: 1.0, style: 30.0, tv: 0.0 });
+    objective.set_weights(Weights { content: 1.0, style: 30.0, tv: Variation::ZERO });
     objective.set_content(picture(size, 2).view()).expect("features");
     let (mut x, mut adam) = (picture(size, 3), Adam::new(3 * size.area(), 0.01));
     bencher

@@ -21,7 +21,7 @@ use clap::Parser;
 use ndarray::{Array3, ArrayView3, ArrayViewMut3};
 use stylize::{
     cli::NetworkArgs,
-    cost::style::StyleTarget,
+    cost::{style::StyleTarget, tv::Variation},
     engine::{Choice, Engines, Objective, Units, Weights, host},
     frame::Size,
     net::{session::Runtime, vgg::Vgg},
@@ -74,8 +74,10 @@ fn main() -> Result<()> {
         let Some((content, style)) = line.split_once(' ') else {
             bail!("pairs.txt: {line:?}; expected the names of two pictures");
         };
-        let (x, weights) =
-            (picture(&args.pairs.join(content))?, Weights { content: args.alpha, style: args.beta, tv: 0.0 });
+        let (x, weights) = (
+            picture(&args.pairs.join(content))?,
+            Weights { content: args.alpha, style: args.beta, tv: Variation::ZERO },
+        );
         let mut objective = engines.objective(tensor::size_of(x.view()), Units::Relative)?;
         objective.set_style(targets(&runtime, &vgg, &picture(&args.pairs.join(style))?)?);
         objective.set_weights(weights);

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use super::reference::{forward, gram, pull_back, random_picture, relative_l2, style};
 use ndarray::{Array1, Array2, Array3, Array4};
 use stylize::{
-    cost::style::StyleTarget,
+    cost::{style::StyleTarget, tv::Variation},
     engine::{Choice, Engines, Objective, Units, Weights, fused::FusedEngine, host, host::HostEngine},
     frame::Size,
     net::{
@@ -63,7 +63,7 @@ pub(super) fn networks() -> Vec<Vgg> {
     ]
 }
 
-pub(super) const WEIGHTS: Weights = Weights { content: 0.7, style: 3.0, tv: 0.4 };
+pub(super) const WEIGHTS: Weights = Weights { content: 0.7, style: 3.0, tv: Variation { all: 0.4, colour: 0.9 } };
 
 pub(super) fn targets(vgg: &Vgg, painting: &Array3<f32>, units: Units) -> Vec<StyleTarget> {
     let make = match units {
@@ -120,7 +120,7 @@ fn fused_gradient_agrees_with_f64() {
             let expected = expected_gradient(&vgg, x, c, &targets);
             for isa in Isa::available() {
                 let mut engine = ready(fused(&vgg, isa, size, Units::Relative), &targets, c);
-                engine.set_weights(Weights { tv: 0.0, ..WEIGHTS });
+                engine.set_weights(Weights { tv: Variation::ZERO, ..WEIGHTS });
                 let mut gradient = Array3::zeros(x.dim());
                 engine.evaluate(x.view(), gradient.view_mut()).expect("an evaluation");
                 let error = relative_l2(&gradient, &expected);

@@ -4,9 +4,9 @@
 use std::{path::PathBuf, sync::Arc};
 
 use super::reference::{forward, gram, pull_back, random_picture, random_vgg, relative_l2, style};
-use ndarray::{Array2, Array3, ArrayView2, ArrayViewMut3};
+use ndarray::{Array2, Array3, ArrayView2, ArrayViewMut3, Axis};
 use stylize::{
-    cost::{self, style::StyleTarget},
+    cost::{self, style::StyleTarget, tv::Variation},
     engine::{
         Objective, Units, Weights,
         host::{self, HostEngine},
@@ -120,9 +120,17 @@ fn total_variation_agrees_with_finite_differences() {
         sum / 105.0
     };
     let mut gradient = Array3::zeros((3, 5, 7));
-    let found = cost::tv::value_and_add_gradient(x.view(), 1.0, gradient.view_mut());
-    assert!((found / value(&f64s(&x)) - 1.0).abs() < 1e-5);
+    let found = cost::tv::value_and_add_gradient(x.view(), Variation { all: 1.0, colour: 0.0 }, gradient.view_mut());
+    assert!((found.all / value(&f64s(&x)) - 1.0).abs() < 1e-5);
     check_by_differences(&f64s(&x), gradient.iter().copied(), value);
+    let coloured = |x: &Array3<f64>| value(&(x - &x.mean_axis(Axis(0)).expect("channels").insert_axis(Axis(0))));
+    gradient.fill(0.0);
+    let tau = Variation { all: 0.5, colour: 2.0 };
+    let found = cost::tv::value_and_add_gradient(x.view(), tau, gradient.view_mut());
+    assert!((found.colour / coloured(&f64s(&x)) - 1.0).abs() < 1e-5);
+    let both = |x: &Array3<f64>| 0.5 * value(x) + 2.0 * coloured(x);
+    assert!((found.weighted(tau) / both(&f64s(&x)) - 1.0).abs() < 1e-5);
+    check_by_differences(&f64s(&x), gradient.iter().copied(), both);
 }
 
 /// Central differences in f64 along random directions against the gradient.
@@ -148,7 +156,7 @@ fn engine_against_reference(vgg: Vgg, size: Size, units: Units) -> f64 {
         random_picture(size.height + 3, size.width + 2, 3),
     );
     let vgg = Arc::new(vgg);
-    let weights = Weights { content: 0.7, style: 3.0, tv: 0.4 };
+    let weights = Weights { content: 0.7, style: 3.0, tv: Variation { all: 0.4, colour: 0.9 } };
     let make = match units {
         Units::Relative => StyleTarget::relative,
         Units::Course => StyleTarget::course,
@@ -196,7 +204,7 @@ fn engine_against_reference(vgg: Vgg, size: Size, units: Units) -> f64 {
     let mut tv = Array3::zeros(x.dim());
     let tv_value = cost::tv::value_and_add_gradient(x.view(), weights.tv, ArrayViewMut3::from(&mut tv));
     expected += &f64s(&tv);
-    total += weights.content * content + weights.tv * tv_value;
+    total += weights.content * content + tv_value.weighted(weights.tv);
     assert!((losses.total / total - 1.0).abs() < 1e-4, "J is {}, expected {total}", losses.total);
     relative_l2(&gradient, &expected)
 }

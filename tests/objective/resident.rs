@@ -9,7 +9,7 @@ use super::{
 };
 use ndarray::{Array3, ArrayView3, ArrayViewMut3};
 use stylize::{
-    cost::{style::StyleTarget, temporal},
+    cost::{style::StyleTarget, temporal, tv::Variation},
     embedded,
     engine::{
         Choice, Engines, Objective, Units, Weights,
@@ -314,8 +314,8 @@ fn half_precision_has_nearly_the_same_gradient() {
     for vgg in small.chain(real_networks(&["tiny", "compact", "plus", "vgg19"])) {
         for (size, weights) in [
             (Size::new(75, 51), WEIGHTS),
-            (Size::new(128, 97), Weights { content: 1.0, style: 30.0, tv: 20.0 }),
-            (Size::new(48, 64), Weights { content: 1e-6, style: 1e-4, tv: 0.0 }),
+            (Size::new(128, 97), Weights { content: 1.0, style: 30.0, tv: Variation { all: 20.0, colour: 40.0 } }),
+            (Size::new(48, 64), Weights { content: 1e-6, style: 1e-4, tv: Variation::ZERO }),
         ] {
             let (mut host, mut resident, _) = both(&runtime, &vgg, size, Units::Relative, 1);
             // Another picture of noise has nearly the Grams of the first: what is left of the difference is rounding.

@@ -64,9 +64,13 @@ pub struct Args {
     #[command(flatten)]
     pub balance: BalanceArgs,
 
-    /// Total variation against single-pixel noise [default: 7; 28 with VGG-19]
+    /// Total variation against single-pixel noise [default: 5; 28 with VGG-19]
     #[arg(long, value_name = "TAU", allow_negative_numbers = true)]
     pub tv: Option<f64>,
+
+    /// The same of colours alone, against coloured specks and fringes [default: 45; 84 with VGG-19]
+    #[arg(long, value_name = "TAU", allow_negative_numbers = true, hide_short_help = true)]
+    pub tv_colour: Option<f64>,
 
     /// How strongly a frame is held to the one before it, carried along the motion (Ruder et al. 2016) [default: 30]
     #[arg(long, value_name = "GAMMA", allow_negative_numbers = true)]
@@ -224,6 +228,7 @@ impl Args {
             passes: self.multi_pass.unwrap_or(preset.passes),
             balance: self.balance.balance(preset.balance),
             tv: self.tv.or(preset.tv),
+            tv_colour: self.tv_colour.or(preset.tv_colour),
             optimizer: optimizer.unwrap_or(preset.optimizer),
             rate: self.rate.unwrap_or(preset.rate),
             seed: self.seed.unwrap_or(preset.seed),
