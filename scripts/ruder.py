@@ -21,7 +21,7 @@ import torch
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from bench_torch import Objective  # noqa: E402
 
-STYLE, TV, RATE = 10 ** 0.7, 7.0, 0.02
+STYLE, TV, TV_COLOUR, RATE = 10 ** 0.7, 5.0, 45.0, 0.02
 
 
 def frames(path, width, count):
@@ -70,8 +70,9 @@ def solve(objective, start, steps, carried, mask, weight):
     for _ in range(steps):
         adam.zero_grad()
         loss = objective(x)
-        loss = loss + TV * ((x[..., 1:] - x[..., :-1]) ** 2).sum() / x.numel()
-        loss = loss + TV * ((x[..., 1:, :] - x[..., :-1, :]) ** 2).sum() / x.numel()
+        for tau, of in (TV, x), (TV_COLOUR, x - x.mean(1, keepdim=True)):
+            loss = loss + tau * ((of[..., 1:] - of[..., :-1]) ** 2).sum() / x.numel()
+            loss = loss + tau * ((of[..., 1:, :] - of[..., :-1, :]) ** 2).sum() / x.numel()
         if carried is not None:
             loss = loss + weight * (mask * (x - carried) ** 2).sum() / x.numel()
         loss.backward()
