@@ -36,7 +36,7 @@ fn swept(stride: usize) -> usize {
 
 /// The pixels of one colour: `height + 2` rows, a border of one above and below, of `stride` values, [`BEFORE`] of them before the first
 /// pixel and one or more behind the last. Rows begin where cache lines do, and sweeps go over whole lines: what lies behind the last
-/// pixel has no link to it, and stays at rest.
+/// pixel has no link to it.
 struct Half {
     u: Aligned,
     v: Aligned,
