@@ -21,6 +21,7 @@ macro_rules! wide {
             use $crate::dispatch::eight;
 
             #[inline(always)]
+            #[allow(clippy::too_many_arguments)]
             fn body<S: eight::Eight>($simd: S, $($arg: $ty),*) $body
 
             #[cfg(target_arch = "x86_64")]
@@ -28,11 +29,13 @@ macro_rules! wide {
                 use $crate::dispatch::{Code, code};
 
                 #[target_feature(enable = "avx2")]
+                #[allow(clippy::too_many_arguments)]
                 fn avx2($($arg: $ty),*) {
                     // SAFETY: compiled for AVX2, so it runs only where there is.
                     body(unsafe { eight::Ymm::new() }, $($arg),*)
                 }
                 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+                #[allow(clippy::too_many_arguments)]
                 fn avx512($($arg: $ty),*) {
                     // SAFETY: AVX-512 includes AVX2.
                     body(unsafe { eight::Ymm::new() }, $($arg),*)
@@ -49,36 +52,7 @@ macro_rules! wide {
         }
     };
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block) => {
-        $(#[$meta])*
-        $vis fn $name($($arg: $ty),*) {
-            #[inline(always)]
-            #[allow(clippy::too_many_arguments)]
-            fn body($($arg: $ty),*) $body
-
-            #[cfg(target_arch = "x86_64")]
-            {
-                use $crate::dispatch::{Code, code};
-
-                #[target_feature(enable = "avx2")]
-                #[allow(clippy::too_many_arguments)]
-                fn avx2($($arg: $ty),*) {
-                    body($($arg),*)
-                }
-                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-                #[allow(clippy::too_many_arguments)]
-                fn avx512($($arg: $ty),*) {
-                    body($($arg),*)
-                }
-                match code() {
-                    // SAFETY: the processor has just been seen to have these.
-                    Code::Avx512 => return unsafe { avx512($($arg),*) },
-                    // SAFETY: and so here.
-                    Code::Avx2 => return unsafe { avx2($($arg),*) },
-                    Code::Plain => {}
-                }
-            }
-            body($($arg),*)
-        }
+        $crate::dispatch::wide! { $(#[$meta])* $vis fn $name(_simd: Eight, $($arg: $ty),*) $body }
     };
 }
 pub(crate) use wide;

@@ -1,5 +1,6 @@
 //! Vectors of eight `f32`: what takes eight values at a time is written over [`Eight`] and gets it as its first argument from
-//! [`super::wide!`], in registers of eight where the processor has them. All give the same bits.
+//! [`super::wide!`], in registers of eight where the processor has them. All give the same bits, for
+//! which the lanes of [`crate::net::ops`] are no use: those fuse multiplications with additions where a processor can.
 //!
 //! A value of [`Ymm`] is proof that the processor has AVX2: who is given one may use the vectors safely.
 
