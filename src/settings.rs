@@ -53,9 +53,9 @@ pub struct Settings {
     /// Passes over a video, forward and backward in turn; each takes `steps` for each frame.
     pub passes: usize,
     pub balance: Balance,
-    /// tau, the weights of total variation beside an alpha of 1, of all channels and of colours alone; None: what suits the network
-    /// ([`Settings::tv_for`]).
+    /// tau, the weight of total variation beside an alpha of 1, 0 or more; None: what suits the network ([`Settings::tv_for`]).
     pub tv: Option<f64>,
+    /// The same of colours alone ([`crate::cost::tv`]).
     pub tv_colour: Option<f64>,
     pub optimizer: OptimizerKind,
     /// Adam's step size, in units of the full range of a colour (0..1).

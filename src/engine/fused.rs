@@ -283,7 +283,7 @@ impl Objective for FusedEngine {
         }
         losses.content = f64::from(self.content_value.extract_tensor().1[0]);
         losses.tv = tv::value_and_add_gradient(picture, weights.tv, gradient);
-        losses.total = weights.content * losses.content + weights.style * losses.style + losses.tv.weighted(weights.tv);
+        losses.weigh(weights);
         Ok(losses)
     }
 }

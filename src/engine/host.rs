@@ -159,7 +159,7 @@ impl Objective for HostEngine {
         gradient.iter_mut().zip(self.gradient.extract_tensor().1).for_each(|(to, from)| *to = *from);
         self.losses.tv = tv::value_and_add_gradient(picture, self.weights.tv, gradient);
         let (weights, losses) = (self.weights, &mut self.losses);
-        losses.total = weights.content * losses.content + weights.style * losses.style + losses.tv.weighted(weights.tv);
+        losses.weigh(weights);
         Ok(losses)
     }
 }

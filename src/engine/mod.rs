@@ -48,6 +48,13 @@ pub struct Losses {
     pub tv: Variation,
 }
 
+impl Losses {
+    /// Sums the terms up, `J = alpha J_content + beta J_style + tau TV`.
+    fn weigh(&mut self, weights: Weights) {
+        self.total = weights.content * self.content + weights.style * self.style + self.tv.weighted(weights.tv);
+    }
+}
+
 impl std::fmt::Display for Losses {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "J {:.3} (content {:.3}, style {:.4})", self.total, self.content, self.style)

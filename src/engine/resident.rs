@@ -266,7 +266,7 @@ impl Resident {
         let taps = self.vgg.taps.len();
         losses.content = f64::from(values[taps]);
         losses.tv = Variation { all: f64::from(values[taps + 1]), colour: f64::from(values[taps + 2]) };
-        losses.total = weights.content * losses.content + weights.style * losses.style + losses.tv.weighted(weights.tv);
+        losses.weigh(weights);
         Ok(losses)
     }
 
