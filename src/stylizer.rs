@@ -198,13 +198,11 @@ impl Canvases {
             let state = canvas.solver.state();
             carrier.carry(settings.warm_start, rate, pictures, seen, state)?;
         }
-        let frame = ArrayView3::from_shape(canvas.content.raw_dim(), seen.frame).expect("a frame of this size");
-        canvas.look_at(frame, turns.deepest(steps))?;
+        canvas.look_at(seen.frame, carrier, turns.deepest(steps))?;
         let temporal = (settings.temporal > 0.0).then_some((settings.temporal, carrier.mask()));
         // Adam's first step looks where the frame started, at the temporal cost's minimum.
         let first_held = if settings.optimizer == OptimizerKind::Adam { 1 } else { 0 };
-        let paint = [carrier.cover(), carrier.softness(), carrier.momentum(), carrier.mask()];
-        canvas.start(seen, paint, on_device)?;
+        canvas.start(seen, carrier, on_device)?;
         if temporal.is_some() && steps > first_held {
             canvas.hold();
         }
@@ -224,7 +222,7 @@ impl Canvases {
     ) -> Result<usize> {
         self.rhythm.begin();
         let canvas = &mut self.finest;
-        canvas.look_at(margin::mirrored(frame).view(), Depth::Whole)?;
+        canvas.begin_at(margin::mirrored(frame).view())?;
         margin::mirror(earlier, &mut canvas.picture);
         canvas.solver.state().reset();
         for _ in 0..settings.steps {
@@ -251,7 +249,7 @@ impl Canvases {
                 resampler.planes(tensor, &mut resampled);
                 margin::mirrored(resampled.view())
             };
-            canvas.look_at(on_canvas(&frame).view(), Depth::Whole)?;
+            canvas.begin_at(on_canvas(&frame).view())?;
             canvas.solver.state().reset();
             canvas.picture.assign(&(on_canvas(&paint) + &canvas.content));
             canvas.clamp();

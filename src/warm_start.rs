@@ -9,7 +9,8 @@
 //! pixel: it would scrape the paint off what moves, so little of it is let in (see [`Detail`]). Where the motion is not reliable the difference comes, smoothed, from
 //! what looks alike (`motion::rematch`): paint is never thrown away, so that moving things stay painted. With it goes the optimizer's state, and
 //! for each pixel the age of its paint: fresh paint takes large steps until it looks like the rest, old paint small ones so
-//! that it does not crawl.
+//! that it does not crawl. Of what the content cost asks of fresh paint a part is remitted: it compares with the features of the frame with
+//! some of that paint on it ([`Carrier::aim`]).
 
 mod detail;
 mod long_term;
@@ -20,7 +21,7 @@ mod stale;
 
 pub use detail::Detail;
 pub use long_term::LongTerm;
-pub use pace::Pace;
+pub use pace::{ALLOWED, Pace};
 pub(crate) use paint::FINE;
 use paint::Paint;
 use past::Past;
@@ -79,6 +80,8 @@ pub struct Carrier {
     mask: Vec<f32>,
     paint: Paint,
     past: Past,
+    /// The picture whose features are the content's, (3, h, w).
+    aim: Vec<f32>,
 }
 
 impl Carrier {
@@ -90,8 +93,9 @@ impl Carrier {
         long_term: Option<LongTerm>,
         threads: Arc<dyn Parallel>,
     ) -> Self {
-        let (mask, paint, past) = (vec![0.0; size.area()], Paint::new(size), Past::new(size, pace, detail));
-        Carrier { size, threads, long_term, mask, paint, past }
+        let (mask, aim) = (vec![0.0; size.area()], vec![0.0; 3 * size.area()]);
+        let (paint, past) = (Paint::new(size), Past::new(size, pace, detail));
+        Carrier { size, threads, long_term, mask, paint, past, aim }
     }
 
     /// A first frame was painted in so many steps.
@@ -155,7 +159,7 @@ impl Carrier {
                     self.blend(picture, earlier);
                     self.past.renew(self.mask.iter().map(|mask| 1.0 - BLEND * mask));
                 }
-                self.past.set_gains(threads, seen, optimizer, rate);
+                self.past.set_pace(threads, seen, optimizer, rate);
             }
         }
         Ok(())
@@ -179,7 +183,19 @@ impl Carrier {
         self.mask.copy_from_slice(seen.mask);
         let Carrier { threads, past, .. } = self;
         past.follow(&**threads, seen, rate);
-        past.set_gains(&**threads, seen, state, rate);
+        past.set_pace(&**threads, seen, state, rate);
+    }
+
+    /// The picture whose features the content cost compares with when a frame starts from `picture`: the frame, and on it a share
+    /// of the paint that is fresh. All RGB, (3, h, w).
+    pub fn aim(&mut self, frame: &[f32], picture: &[f32]) -> &[f32] {
+        self.past.aim(&*self.threads, frame, picture, &mut self.aim);
+        &self.aim
+    }
+
+    /// How fresh the paint at each pixel is, 1 to 0, (h, w); none is without [`WarmStart::Full`].
+    pub fn fresh(&self) -> &[f32] {
+        &self.past.fresh
     }
 
     /// How much of the fine detail that the motion does not explain was covered in the last start, 0 to 1, (h, w).

@@ -1,5 +1,5 @@
 //! Optimization that stays on the device: picture, optimizer's state, frame, targets and features lie in its memory from
-//! the first frame to the last. For a frame go up the frame, its flow and five planes of one channel; down comes the
+//! the first frame to the last. For a frame go up the frame, its flow and six planes of one channel; down comes the
 //! picture.
 //!
 //! The same objective and optimizer as [`super::host`] and [`crate::optim::adam`], which it is tested against, but
@@ -20,7 +20,7 @@ use crate::{
     motion::FlowField,
     net::{
         bound::{DeviceTensor, PingPong},
-        carry::{self, BEFORE, COVER, FLOW, FRAME, MOMENTUM, SOFTNESS},
+        carry::{self, BEFORE, COVER, FLOW, FRAME, FRESH, MOMENTUM, SOFTNESS},
         graph::{PICTURE, Storage},
         iteration::{self, ANCHOR, CONTENT_SCALE, Factors, STATE, next},
         session::{BoundGraph, Device, Precision, Runtime},
@@ -43,10 +43,14 @@ pub struct Start<'a> {
     pub softness: &'a [f32],
     /// In 0..1: how much of the optimizer's momentum is taken along.
     pub momentum: &'a [f32],
+    /// In 0..1: how fresh the paint is, of which the content cost allows for a share.
+    pub fresh: &'a [f32],
     /// Factors on the optimizer's rate.
     pub gains: &'a [f32],
     /// In 0..1: where the temporal cost holds the picture.
     pub reliability: &'a [f32],
+    /// What to start from instead of the last picture, moved: RGB, 0..1, (3, h, w).
+    pub picture: Option<ArrayView3<'a, f32>>,
 }
 
 /// One picture's optimization, on the device.
@@ -103,6 +107,7 @@ impl Resident {
         let mut memory = Memory::new(&step, &vgg, size, gradient)?;
         memory.bind_step(&mut step)?;
         let mut look = BoundGraph::new(runtime, &carry::look(&vgg, size, units, storage))?;
+        look.read(FRESH, &memory.fresh)?;
         look.write(CONTENT, &mut memory.content)?;
         look.write(CONTENT_SCALE, &mut memory.content_scale)?;
         let mut carry = BoundGraph::new(runtime, &carry::carry(size))?;
@@ -169,7 +174,7 @@ impl Resident {
     /// [`Error::SizeMismatch`] if one has another size, [`Error::Runtime`] if ONNX Runtime fails.
     pub fn begin(&mut self, frame: ArrayView3<f32>, start: ArrayView3<f32>) -> Result<()> {
         self.step.finish()?;
-        self.look_at(frame)?;
+        self.memory.frames[self.frame].upload(&values(&frame, self.size)?)?;
         self.replace(start)?;
         let none = vec![0.0; 3 * self.size.area()];
         let [first, second, seen_first, seen_second] = &mut self.memory.sides[self.front][1..] else {
@@ -181,9 +186,10 @@ impl Resident {
         seen_first.upload(none)?;
         seen_second.upload(none)?;
         self.memory.reliability.upload(none)?;
+        self.memory.fresh.upload(none)?;
         self.memory.gains.upload(&vec![1.0; self.size.area()])?;
         self.carried = false;
-        Ok(())
+        self.look()
     }
 
     /// The next frame: picture and state are carried to it on the device.
@@ -197,11 +203,12 @@ impl Resident {
         self.step.finish()?;
         let before = self.frame;
         self.frame = 1 - before;
-        self.look_at(start.frame)?;
+        self.memory.frames[self.frame].upload(&values(&start.frame, self.size)?)?;
         let planes = [
             (start.cover, &mut self.memory.cover),
             (start.softness, &mut self.memory.softness),
             (start.momentum, &mut self.memory.momentum),
+            (start.fresh, &mut self.memory.fresh),
             (start.gains, &mut self.memory.gains),
             (start.reliability, &mut self.memory.reliability),
         ];
@@ -223,15 +230,12 @@ impl Resident {
         self.carry.run()?;
         self.front = 1 - self.front;
         self.carried = true;
-        Ok(())
+        start.picture.map_or(Ok(()), |picture| self.replace(picture))?;
+        self.look()
     }
 
-    /// Puts another picture in the place of the one that the frame's steps start from: RGB, 0..1, (3, H, W).
-    ///
-    /// # Errors
-    /// As [`Resident::begin`].
-    pub fn replace(&mut self, start: ArrayView3<f32>) -> Result<()> {
-        self.step.finish()?;
+    /// Puts another picture in the place of the one that the frame's steps start from.
+    fn replace(&mut self, start: ArrayView3<f32>) -> Result<()> {
         let start = values(&start, self.size)?;
         self.memory.sides[self.front][0].upload(&start)?;
         self.memory.anchor.upload(&start)
@@ -297,10 +301,10 @@ impl Resident {
         Ok(gradient)
     }
 
-    /// Takes a frame as the content from now on.
-    fn look_at(&mut self, frame: ArrayView3<f32>) -> Result<()> {
-        self.memory.frames[self.frame].upload(&values(&frame, self.size)?)?;
+    /// Takes the frame as the content from now on, with the share that is allowed for of the paint that its steps start from.
+    fn look(&mut self) -> Result<()> {
         self.look.read(FRAME, &self.memory.frames[self.frame])?;
+        self.look.read(PICTURE, &self.memory.sides[self.front][0])?;
         self.look.run()
     }
 

@@ -20,7 +20,7 @@ use crate::{
         LUMA,
         warp::{POLE, SNAP},
     },
-    warm_start::FINE,
+    warm_start::{ALLOWED, FINE},
 };
 
 /// The frame: RGB, 0..1, (1, 3, H, W).
@@ -36,12 +36,19 @@ pub const MOMENTUM: &str = "momentum";
 /// How far the carried paint's own fine detail is smoothed away, in 0..1: (1, 1, H, W).
 pub const SOFTNESS: &str = "softness";
 
-/// Frame in; the content features P as they are stored, and the scale of the content cost out.
+/// How fresh the paint is, in 0..1: (1, 1, H, W).
+pub const FRESH: &str = "fresh";
+
+/// Frame, the picture that its steps start from and how fresh the paint is in; the content features P as they are stored, and the scale of the content cost out.
 pub fn look(vgg: &Vgg, size: Size, units: Units, storage: Storage) -> Vec<u8> {
     let mut graph = GraphWriter::new();
     let shape = vgg.shapes(size)[vgg.content];
-    graph.input(FRAME, &[1, 3, size.height, size.width]);
-    write_forward(&mut graph, vgg, FRAME, vgg.content + 1, storage);
+    for name in [FRAME, PICTURE] {
+        graph.input(name, &[1, 3, size.height, size.width]);
+    }
+    graph.input(FRESH, &[1, 1, size.height, size.width]);
+    let aim = write_aim(&mut graph);
+    write_forward(&mut graph, vgg, &aim, vgg.content + 1, storage);
     let map = map_name(vgg.content);
     let features = match storage {
         Storage::Single => graph.node("Identity", &[&map], CONTENT, &[]),
@@ -131,6 +138,15 @@ pub fn carry(size: Size) -> Vec<u8> {
         graph.output(&next(name), &shape_of(name, size));
     }
     graph.finish()
+}
+
+/// The frame, and on it what of the paint the content cost allows for, as [`crate::warm_start::Carrier::aim`].
+fn write_aim(graph: &mut GraphWriter) -> String {
+    let most = graph.constant("most_allowed", &[1], &[ALLOWED]);
+    let share = graph.node("Mul", &[FRESH, &most], "allowed", &[]);
+    let paint = graph.node("Sub", &[PICTURE, FRAME], "paint", &[]);
+    let paint = graph.node("Mul", &[&paint, &share], "paint_allowed", &[]);
+    graph.node("Add", &[FRAME, &paint], "aim", &[])
 }
 
 /// A picture less its mean over a square of side `2 FINE + 1`, the border repeated.

@@ -16,7 +16,7 @@ use crate::{
     optim::{Optimizer, State, adam::Adam, lbfgs::Lbfgs},
     settings::{OptimizerKind, Settings},
     tensor,
-    warm_start::WarmStart,
+    warm_start::{Carrier, WarmStart},
 };
 
 /// How much shorter the last step of a first frame is than its first ones: long steps leave grain.
@@ -176,40 +176,49 @@ impl Canvas {
         Canvas { solver, content: tensor::zeros(size), picture: tensor::zeros(size), losses: Losses::default() }
     }
 
-    /// Takes a frame as the content from now on; no step deeper than `deepest` may follow. The device gets it with the start of its
-    /// steps.
-    pub fn look_at(&mut self, frame: ArrayView3<f32>, deepest: Depth) -> Result<()> {
+    /// Takes a first frame as the content from now on.
+    pub fn begin_at(&mut self, frame: ArrayView3<f32>) -> Result<()> {
         self.content.assign(&frame);
         self.solver.state().forget_value();
-        match (&mut self.solver, deepest) {
-            (Solver::Host { shallow: Some(_), .. }, Depth::Shallow) | (Solver::Device { .. }, _) => Ok(()),
-            (Solver::Host { reduced: Some(reduced), .. }, Depth::Deep) => reduced.set_content(frame),
-            (Solver::Host { objective, .. }, _) => objective.set_content(frame),
+        match &mut self.solver {
+            Solver::Host { objective, .. } => objective.set_content(frame),
+            // It gets the frame with its first step.
+            Solver::Device { .. } => Ok(()),
         }
     }
 
+    /// Takes the next frame, RGB, (3, H, W), as the content from now on, with what the carrier allows for of the picture, where
+    /// its steps start; no step deeper than `deepest` may follow. The device gets it with their start.
+    pub fn look_at(&mut self, frame: &[f32], carrier: &mut Carrier, deepest: Depth) -> Result<()> {
+        let Canvas { solver, content, picture, .. } = self;
+        content.as_slice_mut().expect("tensors here are contiguous").copy_from_slice(frame);
+        solver.state().forget_value();
+        let objective = match (solver, deepest) {
+            (Solver::Host { shallow: Some(_), .. }, Depth::Shallow) | (Solver::Device { .. }, _) => return Ok(()),
+            (Solver::Host { reduced: Some(reduced), .. }, Depth::Deep) => reduced,
+            (Solver::Host { objective, .. }, _) => objective,
+        };
+        let aim = carrier.aim(frame, picture.as_slice().expect("tensors here are contiguous"));
+        objective.set_content(ArrayView3::from_shape(picture.raw_dim(), aim).expect("alike to the picture"))
+    }
+
     /// The steps that follow start from here, after the motion that was `seen`: from the canvas's picture, or where
-    /// `on_device` from what the device makes of its own, with the `cover`, `softness`, `momentum` and `reliability` of [`Start`].
-    pub fn start(&mut self, seen: &Seen, paint: [&[f32]; 4], on_device: bool) -> Result<()> {
-        let [cover, softness, momentum, reliability] = paint;
+    /// `on_device` from what the device makes of its own, with what the carrier knows of the paint.
+    pub fn start(&mut self, seen: &Seen, carrier: &Carrier, on_device: bool) -> Result<()> {
         match &mut self.solver {
-            Solver::Device { resident, remote, .. } if !remote.anew => {
-                resident.carry(&Start {
-                    frame: self.content.view(),
-                    flow: seen.backward,
-                    cover,
-                    softness,
-                    momentum,
-                    gains: &remote.gains,
-                    reliability,
-                })?;
-                if !on_device {
-                    resident.replace(self.picture.view())?;
-                }
-            }
-            Solver::Host { .. } | Solver::Device { .. } => {}
+            Solver::Device { resident, remote, .. } if !remote.anew => resident.carry(&Start {
+                frame: self.content.view(),
+                flow: seen.backward,
+                cover: carrier.cover(),
+                softness: carrier.softness(),
+                momentum: carrier.momentum(),
+                fresh: carrier.fresh(),
+                gains: &remote.gains,
+                reliability: carrier.mask(),
+                picture: (!on_device).then(|| self.picture.view()),
+            }),
+            Solver::Host { .. } | Solver::Device { .. } => Ok(()),
         }
-        Ok(())
     }
 
     /// The temporal cost of the steps that follow holds to the picture as it is. The device does so since the start.

@@ -37,6 +37,10 @@ const KEPT_MOMENTUM: f32 = 0.15;
 const REST: f32 = 60.0;
 /// Times of ripening after which paint is ripe: e to the minus 12 is not worth its exponential.
 const RIPE: f32 = 12.0;
+/// Share of fresh paint that the content cost takes for the frame's own, where P of Gatys et al. (2016, equation 1) is of the frame alone:
+/// in full the cost would scrape off what has yet to find its form, and what moves would wear less paint than the rest, which makes
+/// the Gram matrices the painting's without it.
+pub const ALLOWED: f32 = 0.33;
 
 impl Past {
     /// How much of the optimizer's momentum goes along.
@@ -44,29 +48,57 @@ impl Past {
         strips(threads, [&mut self.momentum], self.size.width, |range, [kept]| momentum(kept, &seen.mask[range]));
     }
 
-    /// The factor on each pixel's rate, from the age of its paint; `rate` is steps a frame.
-    pub(super) fn set_gains(&mut self, threads: &dyn Parallel, seen: &Seen, optimizer: &mut dyn State, rate: f32) {
-        let Some(gains) = optimizer.gains() else { return };
+    /// The factor on each pixel's rate, and how much of its paint the content cost allows for, from the paint's age; `rate` is steps
+    /// a frame.
+    pub(super) fn set_pace(&mut self, threads: &dyn Parallel, seen: &Seen, optimizer: &mut dyn State, rate: f32) {
         // More steps a frame are shorter ones: what a frame may change grows with their root. Paint then ripens by more of them. Fewer are no
         // longer ones: fresh paint would become coloured noise.
         let many = rate.sqrt().max(1.0);
-        for plane in gains.chunks_exact_mut(self.size.area()) {
-            strips(threads, [plane], self.size.width, |range, [gains]| {
-                self.pace.set(gains, &self.age[range.clone()], &seen.still[range], many);
+        let Past { size, pace, age, fresh, .. } = self;
+        strips(threads, [&mut *fresh], size.width, |range, [fresh]| pace.set_fresh(fresh, &age[range], many));
+        let Some(gains) = optimizer.gains() else { return };
+        for plane in gains.chunks_exact_mut(size.area()) {
+            strips(threads, [plane], size.width, |range, [gains]| {
+                let paint = age[range.clone()].iter().zip(&fresh[range.clone()]);
+                pace.set_gains(gains, paint, &seen.still[range], many);
+            });
+        }
+    }
+
+    /// The picture whose features are the content's, to `aim`: the frame, and on it what of the paint in `picture` is allowed for, all
+    /// (3, h, w).
+    pub(super) fn aim(&self, threads: &dyn Parallel, frame: &[f32], picture: &[f32], aim: &mut [f32]) {
+        let area = self.size.area();
+        let planes = frame.chunks_exact(area).zip(picture.chunks_exact(area));
+        for (plane, (frame, picture)) in aim.chunks_exact_mut(area).zip(planes) {
+            strips(threads, [plane], self.size.width, |range, [aim]| {
+                allow(aim, &frame[range.clone()], &picture[range.clone()], &self.fresh[range]);
             });
         }
     }
 }
 
 impl Pace {
-    /// The gains at pixels from the age of their paint and from how still they are, for steps that are `many` times as short.
-    fn set(&self, gains: &mut [f32], age: &[f32], still: &[f32], many: f32) {
-        let (share, ripening) = (many.recip(), self.ripening * many);
-        for ((gain, age), still) in gains.iter_mut().zip(age).zip(still) {
+    /// How fresh paint of some ages is, for steps that are `many` times as short.
+    fn set_fresh(&self, fresh: &mut [f32], age: &[f32], many: f32) {
+        for (fresh, age) in fresh.iter_mut().zip(age) {
+            let times = age / (self.ripening * many);
+            *fresh = if times < RIPE { (-times).exp() } else { 0.0 };
+        }
+    }
+
+    /// The gains at pixels from the age of their paint, how fresh that makes it and how still they are, for such steps.
+    fn set_gains<'a>(
+        &self,
+        gains: &mut [f32],
+        paint: impl Iterator<Item = (&'a f32, &'a f32)>,
+        still: &[f32],
+        many: f32,
+    ) {
+        let share = many.recip();
+        for ((gain, (age, fresh)), still) in gains.iter_mut().zip(paint).zip(still) {
             let resting = self.resting * (REST / (REST + age)).powi(2);
             let old = self.moving + (resting - self.moving) * still;
-            let times = age / ripening;
-            let fresh = if times < RIPE { (-times).exp() } else { 0.0 };
             *gain = share * (old + (self.fresh - old) * fresh);
         }
     }
@@ -89,6 +121,15 @@ wide! {
 }
 
 wide! {
+    /// The frame with a share of the fresh paint on it.
+    fn allow(aim: &mut [f32], frame: &[f32], picture: &[f32], fresh: &[f32]) {
+        for (((aim, c), x), fresh) in aim.iter_mut().zip(frame).zip(picture).zip(fresh) {
+            *aim = c + ALLOWED * fresh * (x - c);
+        }
+    }
+}
+
+wide! {
     /// Each value times what is kept there.
     fn keep(plane: &mut [f32], kept: &[f32]) {
         plane.iter_mut().zip(kept).for_each(|(value, kept)| *value *= kept);
@@ -104,6 +145,24 @@ mod tests {
         threads::Serial,
         warm_start::Detail,
     };
+
+    #[test]
+    fn the_content_allows_for_a_share_of_fresh_paint_and_for_none_of_the_old() {
+        let size = Size::new(6, 4);
+        let mut past = Past::new(size, Pace::SMOOTH, Detail::default());
+        let (frame, picture, mut aim) = (vec![0.5; 3 * 24], vec![0.9; 3 * 24], vec![f32::NAN; 3 * 24]);
+        let (backward, mask, still) = (FlowField::new(size), vec![1.0; 24], vec![0.0; 24]);
+        let seen = Seen { frame: &frame, backward: &backward, mask: &mask, still: &still, cut: false };
+        for (index, age) in past.age.iter_mut().enumerate() {
+            *age = if index % 2 == 0 { 0.0 } else { RIPE * Pace::SMOOTH.ripening };
+        }
+        past.set_pace(&Serial, &seen, &mut Adam::in_planes(3 * 24, 24, 0.02), 1.0);
+        past.aim(&Serial, &frame, &picture, &mut aim);
+        for (index, aim) in aim.iter().enumerate() {
+            let expected = if index % 2 == 0 { 0.5 + 0.4 * ALLOWED } else { 0.5 };
+            assert!((aim - expected).abs() < 1e-6, "at {index}: {aim}");
+        }
+    }
 
     #[test]
     fn paint_from_elsewhere_forgets_where_it_was_going_and_not_how_steep_it_was() {

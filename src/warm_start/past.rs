@@ -18,6 +18,8 @@ pub(super) struct Past {
     pub detail: Detail,
     /// Steps that each pixel's paint has seen.
     pub age: Vec<f32>,
+    /// How fresh the paint is, 1 to 0.
+    pub fresh: Vec<f32>,
     /// How much of the frame's unexplained fine detail the paint covers, in `[0, 1]`.
     pub cover: Vec<f32>,
     /// How far the paint is smoothed when it is carried, in `[0, 1]`.
@@ -48,6 +50,7 @@ impl Past {
             pace,
             detail,
             age: plane(),
+            fresh: plane(),
             cover: plane(),
             softness: plane(),
             momentum: vec![1.0; size.area()],

@@ -29,6 +29,7 @@ use stylize::{
     settings::Settings,
     stylizer::{Painting, Stylizer},
     threads::Serial,
+    warm_start::ALLOWED,
 };
 
 const RATE: f32 = 0.02;
@@ -42,6 +43,7 @@ struct Motion {
     cover: Vec<f32>,
     softness: Vec<f32>,
     momentum: Vec<f32>,
+    fresh: Vec<f32>,
     gains: Vec<f32>,
     reliability: Vec<f32>,
 }
@@ -61,12 +63,13 @@ impl Motion {
         }
         let mut plane = || (0..size.area()).map(|_| random.f32()).collect::<Vec<f32>>();
         let none = || vec![0.0; size.area()];
-        Motion { flow, cover: none(), softness: none(), momentum: plane(), gains: plane(), reliability: plane() }
+        let (cover, softness) = (none(), none());
+        Motion { flow, cover, softness, momentum: plane(), gains: plane(), reliability: plane(), fresh: plane() }
     }
 
     fn start<'a>(&'a self, frame: ArrayView3<'a, f32>) -> Start<'a> {
-        let Motion { flow, cover, softness, momentum, gains, reliability } = self;
-        Start { frame, flow, cover, softness, momentum, gains, reliability }
+        let Motion { flow, cover, softness, momentum, fresh, gains, reliability } = self;
+        Start { frame, flow, cover, softness, momentum, fresh, gains, reliability, picture: None }
     }
 }
 
@@ -129,7 +132,9 @@ impl<O: Objective> Reference<O> {
         self.frame.assign(frame);
         self.anchor.assign(&self.picture);
         self.reliability.copy_from_slice(&motion.reliability);
-        self.engine.set_content(frame.view()).expect("features");
+        let fresh = ArrayView3::from_shape((1, frame.dim().1, frame.dim().2), &motion.fresh).expect("a plane");
+        let aim = frame + (&self.picture - frame) * fresh * ALLOWED;
+        self.engine.set_content(aim.view()).expect("features");
     }
 
     fn step(&mut self) {
