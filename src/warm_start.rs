@@ -21,7 +21,7 @@ mod stale;
 
 pub use detail::Detail;
 pub use long_term::LongTerm;
-pub use pace::{ALLOWED, Pace};
+pub use pace::Pace;
 pub(crate) use paint::FINE;
 use paint::Paint;
 use past::Past;
@@ -186,16 +186,17 @@ impl Carrier {
         past.set_pace(&**threads, seen, state, rate);
     }
 
-    /// The picture whose features the content cost compares with when a frame starts from `picture`: the frame, and on it a share
-    /// of the paint that is fresh. All RGB, (3, h, w).
+    /// The picture whose features the content cost compares with when a frame starts from `picture`: the frame, and on it the share
+    /// of the paint that is [`Carrier::allowed`] for. All RGB, (3, h, w).
     pub fn aim(&mut self, frame: &[f32], picture: &[f32]) -> &[f32] {
         self.past.aim(&*self.threads, frame, picture, &mut self.aim);
         &self.aim
     }
 
-    /// How fresh the paint at each pixel is, 1 to 0, (h, w); none is without [`WarmStart::Full`].
-    pub fn fresh(&self) -> &[f32] {
-        &self.past.fresh
+    /// The share of the paint that the content cost allows for in the last start, in `[0, 1]`, (h, w); none without
+    /// [`WarmStart::Full`].
+    pub fn allowed(&self) -> &[f32] {
+        &self.past.allowed
     }
 
     /// How much of the fine detail that the motion does not explain was covered in the last start, 0 to 1, (h, w).

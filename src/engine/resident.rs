@@ -20,7 +20,7 @@ use crate::{
     motion::FlowField,
     net::{
         bound::{DeviceTensor, PingPong},
-        carry::{self, BEFORE, COVER, FLOW, FRAME, FRESH, MOMENTUM, SOFTNESS},
+        carry::{self, ALLOWED, BEFORE, COVER, FLOW, FRAME, MOMENTUM, SOFTNESS},
         graph::{PICTURE, Storage},
         iteration::{self, ANCHOR, CONTENT_SCALE, Factors, STATE, next},
         session::{BoundGraph, Device, Precision, Runtime},
@@ -43,8 +43,8 @@ pub struct Start<'a> {
     pub softness: &'a [f32],
     /// In 0..1: how much of the optimizer's momentum is taken along.
     pub momentum: &'a [f32],
-    /// In 0..1: how fresh the paint is, of which the content cost allows for a share.
-    pub fresh: &'a [f32],
+    /// In 0..1: the share of the paint that the content cost allows for.
+    pub allowed: &'a [f32],
     /// Factors on the optimizer's rate.
     pub gains: &'a [f32],
     /// In 0..1: where the temporal cost holds the picture.
@@ -107,7 +107,7 @@ impl Resident {
         let mut memory = Memory::new(&step, &vgg, size, gradient)?;
         memory.bind_step(&mut step)?;
         let mut look = BoundGraph::new(runtime, &carry::look(&vgg, size, units, storage))?;
-        look.read(FRESH, &memory.fresh)?;
+        look.read(ALLOWED, &memory.allowed)?;
         look.write(CONTENT, &mut memory.content)?;
         look.write(CONTENT_SCALE, &mut memory.content_scale)?;
         let mut carry = BoundGraph::new(runtime, &carry::carry(size))?;
@@ -186,7 +186,7 @@ impl Resident {
         seen_first.upload(none)?;
         seen_second.upload(none)?;
         self.memory.reliability.upload(none)?;
-        self.memory.fresh.upload(none)?;
+        self.memory.allowed.upload(none)?;
         self.memory.gains.upload(&vec![1.0; self.size.area()])?;
         self.carried = false;
         self.look()
@@ -208,7 +208,7 @@ impl Resident {
             (start.cover, &mut self.memory.cover),
             (start.softness, &mut self.memory.softness),
             (start.momentum, &mut self.memory.momentum),
-            (start.fresh, &mut self.memory.fresh),
+            (start.allowed, &mut self.memory.allowed),
             (start.gains, &mut self.memory.gains),
             (start.reliability, &mut self.memory.reliability),
         ];

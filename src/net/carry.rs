@@ -20,7 +20,7 @@ use crate::{
         LUMA,
         warp::{POLE, SNAP},
     },
-    warm_start::{ALLOWED, FINE},
+    warm_start::FINE,
 };
 
 /// The frame: RGB, 0..1, (1, 3, H, W).
@@ -36,17 +36,17 @@ pub const MOMENTUM: &str = "momentum";
 /// How far the carried paint's own fine detail is smoothed away, in 0..1: (1, 1, H, W).
 pub const SOFTNESS: &str = "softness";
 
-/// How fresh the paint is, in 0..1: (1, 1, H, W).
-pub const FRESH: &str = "fresh";
+/// The share of the paint that the content cost allows for, in 0..1: (1, 1, H, W).
+pub const ALLOWED: &str = "allowed";
 
-/// Frame, the picture that its steps start from and how fresh the paint is in; the content features P as they are stored, and the scale of the content cost out.
+/// Frame, the picture that its steps start from and the share of its paint that is allowed for in; the content features P as they are stored, and the scale of the content cost out.
 pub fn look(vgg: &Vgg, size: Size, units: Units, storage: Storage) -> Vec<u8> {
     let mut graph = GraphWriter::new();
     let shape = vgg.shapes(size)[vgg.content];
     for name in [FRAME, PICTURE] {
         graph.input(name, &[1, 3, size.height, size.width]);
     }
-    graph.input(FRESH, &[1, 1, size.height, size.width]);
+    graph.input(ALLOWED, &[1, 1, size.height, size.width]);
     let aim = write_aim(&mut graph);
     write_forward(&mut graph, vgg, &aim, vgg.content + 1, storage);
     let map = map_name(vgg.content);
@@ -142,10 +142,8 @@ pub fn carry(size: Size) -> Vec<u8> {
 
 /// The frame, and on it what of the paint the content cost allows for, as [`crate::warm_start::Carrier::aim`].
 fn write_aim(graph: &mut GraphWriter) -> String {
-    let most = graph.constant("most_allowed", &[1], &[ALLOWED]);
-    let share = graph.node("Mul", &[FRESH, &most], "allowed", &[]);
     let paint = graph.node("Sub", &[PICTURE, FRAME], "paint", &[]);
-    let paint = graph.node("Mul", &[&paint, &share], "paint_allowed", &[]);
+    let paint = graph.node("Mul", &[&paint, ALLOWED], "paint_allowed", &[]);
     graph.node("Add", &[FRAME, &paint], "aim", &[])
 }
 

@@ -212,7 +212,7 @@ impl Canvas {
                 cover: carrier.cover(),
                 softness: carrier.softness(),
                 momentum: carrier.momentum(),
-                fresh: carrier.fresh(),
+                allowed: carrier.allowed(),
                 gains: &remote.gains,
                 reliability: carrier.mask(),
                 picture: (!on_device).then(|| self.picture.view()),

@@ -40,7 +40,7 @@ const RIPE: f32 = 12.0;
 /// Share of fresh paint that the content cost takes for the frame's own, where P of Gatys et al. (2016, equation 1) is of the frame alone:
 /// in full the cost would scrape off what has yet to find its form, and what moves would wear less paint than the rest, which makes
 /// the Gram matrices the painting's without it.
-pub const ALLOWED: f32 = 0.33;
+const ALLOWED: f32 = 0.5;
 
 impl Past {
     /// How much of the optimizer's momentum goes along.
@@ -54,8 +54,11 @@ impl Past {
         // More steps a frame are shorter ones: what a frame may change grows with their root. Paint then ripens by more of them. Fewer are no
         // longer ones: fresh paint would become coloured noise.
         let many = rate.sqrt().max(1.0);
-        let Past { size, pace, age, fresh, .. } = self;
-        strips(threads, [&mut *fresh], size.width, |range, [fresh]| pace.set_fresh(fresh, &age[range], many));
+        let Past { size, pace, age, fresh, stale, allowed, .. } = self;
+        strips(threads, [&mut *fresh, allowed], size.width, |range, [fresh, allowed]| {
+            pace.set_fresh(fresh, &age[range.clone()], many);
+            allow(allowed, fresh, &stale[range]);
+        });
         let Some(gains) = optimizer.gains() else { return };
         for plane in gains.chunks_exact_mut(size.area()) {
             strips(threads, [plane], size.width, |range, [gains]| {
@@ -72,7 +75,7 @@ impl Past {
         let planes = frame.chunks_exact(area).zip(picture.chunks_exact(area));
         for (plane, (frame, picture)) in aim.chunks_exact_mut(area).zip(planes) {
             strips(threads, [plane], self.size.width, |range, [aim]| {
-                allow(aim, &frame[range.clone()], &picture[range.clone()], &self.fresh[range]);
+                put(aim, &frame[range.clone()], &picture[range.clone()], &self.allowed[range]);
             });
         }
     }
@@ -121,10 +124,19 @@ wide! {
 }
 
 wide! {
-    /// The frame with a share of the fresh paint on it.
-    fn allow(aim: &mut [f32], frame: &[f32], picture: &[f32], fresh: &[f32]) {
-        for (((aim, c), x), fresh) in aim.iter_mut().zip(frame).zip(picture).zip(fresh) {
-            *aim = c + ALLOWED * fresh * (x - c);
+    /// The share that the content cost allows for: of fresh paint, not of what has outlived what it was made for.
+    fn allow(allowed: &mut [f32], fresh: &[f32], stale: &[f32]) {
+        for ((allowed, fresh), stale) in allowed.iter_mut().zip(fresh).zip(stale) {
+            *allowed = ALLOWED * fresh * (1.0 - stale);
+        }
+    }
+}
+
+wide! {
+    /// The frame with a share of the paint on it.
+    fn put(aim: &mut [f32], frame: &[f32], picture: &[f32], share: &[f32]) {
+        for (((aim, c), x), share) in aim.iter_mut().zip(frame).zip(picture).zip(share) {
+            *aim = c + share * (x - c);
         }
     }
 }
@@ -147,19 +159,20 @@ mod tests {
     };
 
     #[test]
-    fn the_content_allows_for_a_share_of_fresh_paint_and_for_none_of_the_old() {
+    fn the_content_allows_for_a_share_of_fresh_paint_and_for_none_of_the_old_or_stale() {
         let size = Size::new(6, 4);
         let mut past = Past::new(size, Pace::SMOOTH, Detail::default());
         let (frame, picture, mut aim) = (vec![0.5; 3 * 24], vec![0.9; 3 * 24], vec![f32::NAN; 3 * 24]);
         let (backward, mask, still) = (FlowField::new(size), vec![1.0; 24], vec![0.0; 24]);
         let seen = Seen { frame: &frame, backward: &backward, mask: &mask, still: &still, cut: false };
-        for (index, age) in past.age.iter_mut().enumerate() {
+        for (index, (age, stale)) in past.age.iter_mut().zip(&mut past.stale).enumerate() {
             *age = if index % 2 == 0 { 0.0 } else { RIPE * Pace::SMOOTH.ripening };
+            *stale = if index % 4 == 0 { 1.0 } else { 0.0 };
         }
         past.set_pace(&Serial, &seen, &mut Adam::in_planes(3 * 24, 24, 0.02), 1.0);
         past.aim(&Serial, &frame, &picture, &mut aim);
         for (index, aim) in aim.iter().enumerate() {
-            let expected = if index % 2 == 0 { 0.5 + 0.4 * ALLOWED } else { 0.5 };
+            let expected = if index % 4 == 2 { 0.5 + 0.4 * ALLOWED } else { 0.5 };
             assert!((aim - expected).abs() < 1e-6, "at {index}: {aim}");
         }
     }

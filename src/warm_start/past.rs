@@ -18,8 +18,9 @@ pub(super) struct Past {
     pub detail: Detail,
     /// Steps that each pixel's paint has seen.
     pub age: Vec<f32>,
-    /// How fresh the paint is, 1 to 0.
+    /// How fresh the paint is, 1 to 0, and the share of it that the content cost allows for.
     pub fresh: Vec<f32>,
+    pub allowed: Vec<f32>,
     /// How much of the frame's unexplained fine detail the paint covers, in `[0, 1]`.
     pub cover: Vec<f32>,
     /// How far the paint is smoothed when it is carried, in `[0, 1]`.
@@ -51,6 +52,7 @@ impl Past {
             detail,
             age: plane(),
             fresh: plane(),
+            allowed: plane(),
             cover: plane(),
             softness: plane(),
             momentum: vec![1.0; size.area()],

@@ -29,7 +29,6 @@ use stylize::{
     settings::Settings,
     stylizer::{Painting, Stylizer},
     threads::Serial,
-    warm_start::ALLOWED,
 };
 
 const RATE: f32 = 0.02;
@@ -43,7 +42,7 @@ struct Motion {
     cover: Vec<f32>,
     softness: Vec<f32>,
     momentum: Vec<f32>,
-    fresh: Vec<f32>,
+    allowed: Vec<f32>,
     gains: Vec<f32>,
     reliability: Vec<f32>,
 }
@@ -64,12 +63,12 @@ impl Motion {
         let mut plane = || (0..size.area()).map(|_| random.f32()).collect::<Vec<f32>>();
         let none = || vec![0.0; size.area()];
         let (cover, softness) = (none(), none());
-        Motion { flow, cover, softness, momentum: plane(), gains: plane(), reliability: plane(), fresh: plane() }
+        Motion { flow, cover, softness, momentum: plane(), gains: plane(), reliability: plane(), allowed: plane() }
     }
 
     fn start<'a>(&'a self, frame: ArrayView3<'a, f32>) -> Start<'a> {
-        let Motion { flow, cover, softness, momentum, fresh, gains, reliability } = self;
-        Start { frame, flow, cover, softness, momentum, fresh, gains, reliability, picture: None }
+        let Motion { flow, cover, softness, momentum, allowed, gains, reliability } = self;
+        Start { frame, flow, cover, softness, momentum, allowed, gains, reliability, picture: None }
     }
 }
 
@@ -132,8 +131,8 @@ impl<O: Objective> Reference<O> {
         self.frame.assign(frame);
         self.anchor.assign(&self.picture);
         self.reliability.copy_from_slice(&motion.reliability);
-        let fresh = ArrayView3::from_shape((1, frame.dim().1, frame.dim().2), &motion.fresh).expect("a plane");
-        let aim = frame + (&self.picture - frame) * fresh * ALLOWED;
+        let allowed = ArrayView3::from_shape((1, frame.dim().1, frame.dim().2), &motion.allowed).expect("a plane");
+        let aim = frame + (&self.picture - frame) * allowed;
         self.engine.set_content(aim.view()).expect("features");
     }
 
