@@ -12,6 +12,7 @@
 //! that it does not crawl. Of what the content cost asks of fresh paint a part is remitted: it compares with the features of the frame with
 //! some of that paint on it ([`Carrier::aim`]).
 
+mod aim;
 mod detail;
 mod long_term;
 mod pace;
@@ -160,6 +161,7 @@ impl Carrier {
                     self.past.renew(self.mask.iter().map(|mask| 1.0 - BLEND * mask));
                 }
                 self.past.set_pace(threads, seen, optimizer, rate);
+                self.past.set_allowed(threads);
             }
         }
         Ok(())
@@ -184,6 +186,7 @@ impl Carrier {
         let Carrier { threads, past, .. } = self;
         past.follow(&**threads, seen, rate);
         past.set_pace(&**threads, seen, state, rate);
+        past.set_allowed(&**threads);
     }
 
     /// The picture whose features the content cost compares with when a frame starts from `picture`: the frame, and on it the share

@@ -37,10 +37,6 @@ const KEPT_MOMENTUM: f32 = 0.15;
 const REST: f32 = 60.0;
 /// Times of ripening after which paint is ripe: e to the minus 12 is not worth its exponential.
 const RIPE: f32 = 12.0;
-/// Share of fresh paint that the content cost takes for the frame's own, where P of Gatys et al. (2016, equation 1) is of the frame alone:
-/// in full the cost would scrape off what has yet to find its form, and what moves would wear less paint than the rest, which makes
-/// the Gram matrices the painting's without it.
-const ALLOWED: f32 = 0.5;
 
 impl Past {
     /// How much of the optimizer's momentum goes along.
@@ -48,34 +44,18 @@ impl Past {
         strips(threads, [&mut self.momentum], self.size.width, |range, [kept]| momentum(kept, &seen.mask[range]));
     }
 
-    /// The factor on each pixel's rate, and how much of its paint the content cost allows for, from the paint's age; `rate` is steps
-    /// a frame.
+    /// How fresh each pixel's paint is, from its age, and the factor on the pixel's rate; `rate` is steps a frame.
     pub(super) fn set_pace(&mut self, threads: &dyn Parallel, seen: &Seen, optimizer: &mut dyn State, rate: f32) {
         // More steps a frame are shorter ones: what a frame may change grows with their root. Paint then ripens by more of them. Fewer are no
         // longer ones: fresh paint would become coloured noise.
         let many = rate.sqrt().max(1.0);
-        let Past { size, pace, age, fresh, stale, allowed, .. } = self;
-        strips(threads, [&mut *fresh, allowed], size.width, |range, [fresh, allowed]| {
-            pace.set_fresh(fresh, &age[range.clone()], many);
-            allow(allowed, fresh, &stale[range]);
-        });
+        let Past { size, pace, age, freshness, .. } = self;
+        strips(threads, [&mut *freshness], size.width, |range, [fresh]| pace.set_freshness(fresh, &age[range], many));
         let Some(gains) = optimizer.gains() else { return };
         for plane in gains.chunks_exact_mut(size.area()) {
             strips(threads, [plane], size.width, |range, [gains]| {
-                let paint = age[range.clone()].iter().zip(&fresh[range.clone()]);
+                let paint = age[range.clone()].iter().zip(&freshness[range.clone()]);
                 pace.set_gains(gains, paint, &seen.still[range], many);
-            });
-        }
-    }
-
-    /// The picture whose features are the content's, to `aim`: the frame, and on it what of the paint in `picture` is allowed for, all
-    /// (3, h, w).
-    pub(super) fn aim(&self, threads: &dyn Parallel, frame: &[f32], picture: &[f32], aim: &mut [f32]) {
-        let area = self.size.area();
-        let planes = frame.chunks_exact(area).zip(picture.chunks_exact(area));
-        for (plane, (frame, picture)) in aim.chunks_exact_mut(area).zip(planes) {
-            strips(threads, [plane], self.size.width, |range, [aim]| {
-                put(aim, &frame[range.clone()], &picture[range.clone()], &self.allowed[range]);
             });
         }
     }
@@ -83,7 +63,7 @@ impl Past {
 
 impl Pace {
     /// How fresh paint of some ages is, for steps that are `many` times as short.
-    fn set_fresh(&self, fresh: &mut [f32], age: &[f32], many: f32) {
+    fn set_freshness(&self, fresh: &mut [f32], age: &[f32], many: f32) {
         for (fresh, age) in fresh.iter_mut().zip(age) {
             let times = age / (self.ripening * many);
             *fresh = if times < RIPE { (-times).exp() } else { 0.0 };
@@ -124,24 +104,6 @@ wide! {
 }
 
 wide! {
-    /// The share that the content cost allows for: of fresh paint, not of what has outlived what it was made for.
-    fn allow(allowed: &mut [f32], fresh: &[f32], stale: &[f32]) {
-        for ((allowed, fresh), stale) in allowed.iter_mut().zip(fresh).zip(stale) {
-            *allowed = ALLOWED * fresh * (1.0 - stale);
-        }
-    }
-}
-
-wide! {
-    /// The frame with a share of the paint on it.
-    fn put(aim: &mut [f32], frame: &[f32], picture: &[f32], share: &[f32]) {
-        for (((aim, c), x), share) in aim.iter_mut().zip(frame).zip(picture).zip(share) {
-            *aim = c + share * (x - c);
-        }
-    }
-}
-
-wide! {
     /// Each value times what is kept there.
     fn keep(plane: &mut [f32], kept: &[f32]) {
         plane.iter_mut().zip(kept).for_each(|(value, kept)| *value *= kept);
@@ -157,25 +119,6 @@ mod tests {
         threads::Serial,
         warm_start::Detail,
     };
-
-    #[test]
-    fn the_content_allows_for_a_share_of_fresh_paint_and_for_none_of_the_old_or_stale() {
-        let size = Size::new(6, 4);
-        let mut past = Past::new(size, Pace::SMOOTH, Detail::default());
-        let (frame, picture, mut aim) = (vec![0.5; 3 * 24], vec![0.9; 3 * 24], vec![f32::NAN; 3 * 24]);
-        let (backward, mask, still) = (FlowField::new(size), vec![1.0; 24], vec![0.0; 24]);
-        let seen = Seen { frame: &frame, backward: &backward, mask: &mask, still: &still, cut: false };
-        for (index, (age, stale)) in past.age.iter_mut().zip(&mut past.stale).enumerate() {
-            *age = if index % 2 == 0 { 0.0 } else { RIPE * Pace::SMOOTH.ripening };
-            *stale = if index % 4 == 0 { 1.0 } else { 0.0 };
-        }
-        past.set_pace(&Serial, &seen, &mut Adam::in_planes(3 * 24, 24, 0.02), 1.0);
-        past.aim(&Serial, &frame, &picture, &mut aim);
-        for (index, aim) in aim.iter().enumerate() {
-            let expected = if index % 4 == 2 { 0.5 + 0.4 * ALLOWED } else { 0.5 };
-            assert!((aim - expected).abs() < 1e-6, "at {index}: {aim}");
-        }
-    }
 
     #[test]
     fn paint_from_elsewhere_forgets_where_it_was_going_and_not_how_steep_it_was() {

@@ -18,8 +18,9 @@ pub(super) struct Past {
     pub detail: Detail,
     /// Steps that each pixel's paint has seen.
     pub age: Vec<f32>,
-    /// How fresh the paint is, 1 to 0, and the share of it that the content cost allows for.
-    pub fresh: Vec<f32>,
+    /// How fresh the paint is, 1 to 0.
+    pub freshness: Vec<f32>,
+    /// The share of the paint that the content cost allows for, in `[0, 1]`.
     pub allowed: Vec<f32>,
     /// How much of the frame's unexplained fine detail the paint covers, in `[0, 1]`.
     pub cover: Vec<f32>,
@@ -51,7 +52,7 @@ impl Past {
             pace,
             detail,
             age: plane(),
-            fresh: plane(),
+            freshness: plane(),
             allowed: plane(),
             cover: plane(),
             softness: plane(),
